@@ -1,0 +1,16 @@
+//! tuskvault: a password-protected vault, with history, for the OAuth tokens of Mastodon apps.
+//!
+//! The rooms, from the ground up (`docs/architecture.md` has the picture):
+//! [`model`] (plain types), [`crypto`], [`files`], [`document`], [`storage`] (sealed pages under redb),
+//! [`vault`] (history) and [`connectors`] (one file per client app).
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod connectors;
+pub mod crypto;
+pub mod document;
+pub mod files;
+pub mod model;
+pub mod progress;
+pub mod storage;
+pub mod vault;

@@ -1,0 +1,3 @@
+//! The program: parse, run, outcome → exit code.
+
+fn main() {}
