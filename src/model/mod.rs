@@ -1,1 +1,26 @@
-//! (being built)
+//! What the world calls things: instances, accounts, apps, tokens, sources, runs, records. No I/O and no clock here.
+//!
+//! The words are those of RFC 6749 (client_id, scope, access token), of Doorkeeper and Mastodon (application,
+//! instance) and of SQL:2011 (effective time, recorded time, as-of).
+
+mod domain;
+mod plan;
+mod record;
+mod run;
+mod scopes;
+mod secret;
+mod selector;
+mod snapshot;
+mod time;
+
+pub use domain::{Domain, DomainError};
+pub use plan::{Action, Outcome, Plan, PlannedChange};
+pub use record::{AppView, Record, RecordKey, Sighting, Status, TokenId, User};
+pub use run::{
+    Actor, Completeness, Counts, Run, RunCounts, RunOutcome, Scope, Source, SourceId, SourceKey,
+};
+pub use scopes::Scopes;
+pub use secret::Secret;
+pub use selector::{Pattern, Selector, SelectorError, Target};
+pub use snapshot::{Account, App, Keys, Row, Snapshot, Token, Warning};
+pub use time::{Moment, When, WhenError};
