@@ -1,1 +1,106 @@
-//! (being built)
+//! Connectors: one file per place that holds tokens. They turn a client's store into a [`Snapshot`] and, where the
+//! format allows it, put records back into it.
+//!
+//! Connectors know nothing of the vault, of a terminal, or of the clock: what they need comes in. They never run,
+//! expand or fetch anything that a file names. Reading is bounded; writing is a [`Prepared`] plan that somebody
+//! applies or drops.
+
+mod error;
+mod registry;
+
+use std::path::PathBuf;
+
+use crate::model::{Domain, Outcome, Plan, Record, Snapshot};
+
+pub use error::Error;
+pub use registry::{all, find, sinks, sources};
+
+/// A place that tokens can be read from.
+pub trait Source: Sync {
+    /// The connector's name on the command line ("toot").
+    fn name(&self) -> &'static str;
+
+    /// What it reads, for people: "toot, the command-line client".
+    fn title(&self) -> &'static str;
+
+    /// Files or folders where the client usually keeps its store on this system; they need not exist. Empty for
+    /// formats whose files can be anywhere.
+    fn usual_places(&self, surroundings: &Surroundings) -> Vec<PathBuf>;
+
+    /// Reads the store at `request.path`, a file or the folder that holds it. What is found and can't be imported
+    /// comes as a warning of the snapshot.
+    ///
+    /// # Errors
+    /// [`Error`] when the file can't be read or is not what this connector reads.
+    fn read(&self, request: &ReadRequest) -> Result<Snapshot, Error>;
+
+    /// The way back, where the format has one.
+    fn sink(&self) -> Option<&dyn Sink> {
+        None
+    }
+}
+
+/// A place that tokens can be put back into.
+pub trait Sink: Sync {
+    /// Finds out what putting these records into the store at `request.path` would change. Writes nothing.
+    ///
+    /// The entry of the same instance and user is changed; a missing one is added where the format allows it, else
+    /// the record is refused with the reason.
+    ///
+    /// # Errors
+    /// [`Error`] when the store can't be read or is not what this connector writes.
+    fn plan(&self, request: &WriteRequest, records: &[Record]) -> Result<Box<dyn Prepared>, Error>;
+}
+
+/// A plan with all that is needed to carry it out. Dropping it changes nothing.
+pub trait Prepared {
+    /// What would change.
+    fn plan(&self) -> &Plan;
+
+    /// Carries it out: atomically, with a 0600 backup of the former file beside it.
+    ///
+    /// # Errors
+    /// [`Error`] when the store changed since it was read, or can't be written; it is then as it was.
+    fn apply(self: Box<Self>) -> Result<Outcome, Error>;
+}
+
+/// What the connectors may know of the machine they run on.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The person's home folder.
+    pub home: PathBuf,
+    /// Where programs keep their settings: `$XDG_CONFIG_HOME` or the system's own place.
+    pub config: PathBuf,
+    /// Where programs keep their data: `$XDG_DATA_HOME` or the system's own place.
+    pub data: PathBuf,
+    /// `$XDG_CONFIG_HOME`, when it is set (some clients honour it on every system).
+    pub xdg_config_home: Option<PathBuf>,
+    /// The working directory.
+    pub current: PathBuf,
+    /// The host name, part of a source's identity.
+    pub host: String,
+}
+
+/// What to read.
+#[derive(Debug, Clone)]
+pub struct ReadRequest {
+    /// The file, or the folder that holds it.
+    pub path: PathBuf,
+    /// The instance, where the person names it because the file doesn't.
+    pub instance: Option<Domain>,
+    /// The user, where the person names it because the file doesn't.
+    pub user: Option<String>,
+    /// The host name, part of the source's identity.
+    pub host: String,
+}
+
+/// Where to put records.
+#[derive(Debug, Clone)]
+pub struct WriteRequest {
+    /// The file, or the folder that holds it.
+    pub path: PathBuf,
+    /// The time, for the name of the backup.
+    pub now: jiff::Timestamp,
+    /// Whether an app (client_id) that is there may be replaced by the record's.
+    pub replace_app: bool,
+}

@@ -1,0 +1,27 @@
+//! Every connector there is. A new one is its file and its line here.
+
+use super::Source;
+
+/// All connectors, in the order in which `discover` and `backup` take them.
+pub fn all() -> &'static [&'static dyn Source] {
+    ALL
+}
+
+/// The connector of this name.
+pub fn find(name: &str) -> Option<&'static dyn Source> {
+    ALL.iter().copied().find(|source| source.name() == name)
+}
+
+/// Names of the connectors that read.
+pub fn sources() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|source| source.name())
+}
+
+/// Names of the connectors that also write.
+pub fn sinks() -> impl Iterator<Item = &'static str> {
+    ALL.iter()
+        .filter(|source| source.sink().is_some())
+        .map(|source| source.name())
+}
+
+const ALL: &[&dyn Source] = &[];
