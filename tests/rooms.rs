@@ -33,11 +33,16 @@ fn nothing_points_upwards() {
 #[test]
 fn every_room_is_in_the_list() {
     let text = fs::read_to_string("src/lib.rs").unwrap();
-    let declared: BTreeSet<&str> =
-        text.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let declared: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
     let listed: BTreeSet<&str> = ROOMS.iter().map(|(room, _)| *room).collect();
     assert_eq!(declared, listed);
-    assert!(!text.contains("mod cli"), "the command line belongs to the program");
+    assert!(
+        !text.contains("mod cli"),
+        "the command line belongs to the program"
+    );
 }
 
 fn sources_of(room: &str) -> Vec<(String, String)> {
@@ -52,13 +57,18 @@ fn sources_of(room: &str) -> Vec<(String, String)> {
 }
 
 fn walk(folder: &Path, files: &mut Vec<(String, String)>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries {
         let path = entry.unwrap().path();
         if path.is_dir() {
             walk(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
+            files.push((
+                path.display().to_string(),
+                fs::read_to_string(&path).unwrap(),
+            ));
         }
     }
 }
@@ -73,8 +83,11 @@ fn rooms_named_in(text: &str) -> BTreeSet<String> {
             None => vec![rest],
         };
         for name in names {
-            let name: String =
-                name.trim_start().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            let name: String = name
+                .trim_start()
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+                .collect();
             if ROOMS.iter().any(|(room, _)| *room == name) {
                 rooms.insert(name);
             }

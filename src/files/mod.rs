@@ -1,1 +1,5 @@
-//! (being built)
+//! Files: the only door to the file system.
+
+mod staged;
+
+pub use staged::{Staged, sync_folder};

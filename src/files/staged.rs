@@ -1,0 +1,93 @@
+//! A file in the making: private, beside its target, there as a whole or not at all.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use tempfile::{Builder, NamedTempFile};
+
+/// A new file beside its target, mode 0600, that takes the target's place only when it is complete. Dropping it removes
+/// it.
+#[derive(Debug)]
+pub struct Staged {
+    file: NamedTempFile,
+    target: PathBuf,
+}
+
+impl Staged {
+    /// Makes an empty file in the folder of `target`. Where `target` is a symbolic link, the file that it leads to is
+    /// meant.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn beside(target: &Path) -> io::Result<Self> {
+        let target = match std::fs::canonicalize(target) {
+            Ok(real) => real,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => target.to_owned(),
+            Err(error) => return Err(error),
+        };
+        let folder = folder_of(&target);
+        let name = target
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        // tempfile opens with O_EXCL and mode 0600: a link at that name is never followed.
+        let file = Builder::new()
+            .prefix(&format!(".{name}."))
+            .suffix(".tmp")
+            .tempfile_in(folder)?;
+        Ok(Self { file, target })
+    }
+
+    /// The file.
+    pub fn file(&self) -> &File {
+        self.file.as_file()
+    }
+
+    /// Where it will be.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Puts it in place, durably; fails when something is there already.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, or those of the system. Nothing has changed then.
+    pub fn publish_new(self) -> io::Result<()> {
+        self.file.as_file().sync_all()?;
+        self.file
+            .persist_noclobber(&self.target)
+            .map_err(|error| error.error)?;
+        sync_folder(&self.target)
+    }
+
+    /// Puts it in the place of what is there, durably and in one step.
+    ///
+    /// # Errors
+    /// Those of the system. Nothing has changed then, unless only the folder could not be synced.
+    pub fn replace(self) -> io::Result<()> {
+        self.file.as_file().sync_all()?;
+        self.file
+            .persist(&self.target)
+            .map_err(|error| error.error)?;
+        sync_folder(&self.target)
+    }
+}
+
+/// Makes the names in the folder of `path` durable.
+///
+/// # Errors
+/// Those of the system.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
