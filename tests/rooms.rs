@@ -1,5 +1,11 @@
 //! The architecture as a test: who may know whom (docs/architecture.md).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test helper outside of a #[test] function"
+)]
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Each room and the rooms that it may name; `model` and `progress` are open to all.

@@ -55,6 +55,10 @@ pub(super) enum Mode {
     Overlay,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent facts about what the file still needs"
+)]
 struct State {
     header: Header,
     tree: Tree,
@@ -430,7 +434,7 @@ impl EncryptedFile {
         for (page, range, place) in pages(offset, out.len()) {
             let to = out.get_mut(place).unwrap_or_default();
             match page.checked_sub(1) {
-                None => copy_head(&*state.tree.head, range.start, to),
+                None => copy_head(&state.tree.head, range.start, to),
                 Some(number) => {
                     self.read_block(&mut state, number, &mut block)?;
                     to.copy_from_slice(block.get(range).unwrap_or_default());
@@ -474,32 +478,10 @@ impl EncryptedFile {
         range: std::ops::Range<usize>,
         from: &[u8],
     ) -> Result<(), Error> {
-        let at = match state.pending.places.get(&number) {
-            Some(&at) => at,
-            None => {
-                let mut block = Zeroizing::new([0; UNIT]);
-                let known = state
-                    .tree
-                    .seal(number, &self.0.key, &*self.0.medium, &self.0.path)?
-                    .is_some();
-                if from.len() < UNIT && known {
-                    self.read_block(state, number, &mut block)?;
-                }
-                if state.pending.places.len() >= BATCH_BLOCKS && self.0.mode == Mode::Write {
-                    self.flush(state).map_err(|source| {
-                        state.failed = true;
-                        Error::io("write", &self.0.path, source)
-                    })?;
-                }
-                let pending = &mut state.pending;
-                if pending.bytes.capacity() == 0 {
-                    pending.bytes.reserve_exact(BATCH_BLOCKS * UNIT);
-                }
-                let at = pending.bytes.len();
-                pending.bytes.extend_from_slice(&*block);
-                pending.places.insert(number, at);
-                at
-            }
+        let at = if let Some(&at) = state.pending.places.get(&number) {
+            at
+        } else {
+            self.add_pending(state, number, from.len() == UNIT)?
         };
         if let Some(to) = state
             .pending
@@ -509,6 +491,38 @@ impl EncryptedFile {
             to.copy_from_slice(from);
         }
         Ok(())
+    }
+
+    /// Makes room for a block among the pending ones; what it held before stands there unless all of it is to be
+    /// overwritten.
+    fn add_pending(
+        &self,
+        state: &mut State,
+        number: u64,
+        overwritten: bool,
+    ) -> Result<usize, Error> {
+        let mut block = Zeroizing::new([0; UNIT]);
+        let known = state
+            .tree
+            .seal(number, &self.0.key, &*self.0.medium, &self.0.path)?
+            .is_some();
+        if known && !overwritten {
+            self.read_block(state, number, &mut block)?;
+        }
+        if state.pending.places.len() >= BATCH_BLOCKS && self.0.mode == Mode::Write {
+            self.flush(state).map_err(|source| {
+                state.failed = true;
+                Error::io("write", &self.0.path, source)
+            })?;
+        }
+        let pending = &mut state.pending;
+        if pending.bytes.capacity() == 0 {
+            pending.bytes.reserve_exact(BATCH_BLOCKS * UNIT);
+        }
+        let at = pending.bytes.len();
+        pending.bytes.extend_from_slice(&*block);
+        pending.places.insert(number, at);
+        Ok(at)
     }
 
     fn resize(&self, len: u64) -> Result<(), Error> {

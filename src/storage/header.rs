@@ -71,7 +71,7 @@ impl Header {
                 }
                 // What the first copy says of itself counts, unless only the second looks like a vault.
                 Err(error @ (Error::Damaged { .. } | Error::NewerVersion { .. })) => {
-                    refused = Some(error)
+                    refused = Some(error);
                 }
                 Err(error) => refused = refused.or(Some(error)),
             }
