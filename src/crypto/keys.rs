@@ -44,16 +44,6 @@ impl MasterKey {
         SubKey(self.derive("tuskvault 2026-11 header v1"))
     }
 
-    /// The key of token ids and row keys.
-    pub fn digest_key(&self) -> SubKey {
-        SubKey(self.derive("tuskvault 2026-11 digests v1"))
-    }
-
-    /// The key of the audit log's chain.
-    pub fn audit_key(&self) -> SubKey {
-        SubKey(self.derive("tuskvault 2026-11 audit log v1"))
-    }
-
     pub(super) fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -177,12 +167,5 @@ mod tests {
         }
         assert!(key.open(&seal, b"here", &mut block));
         assert_eq!(block, [42; 4096]);
-    }
-
-    #[test]
-    fn every_purpose_has_its_own_key() {
-        let master = MasterKey::from_bytes([3; 32]);
-        let keys = [master.header_key(), master.digest_key(), master.audit_key()].map(|key| *key.0);
-        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
     }
 }

@@ -12,6 +12,31 @@ use super::{Domain, Scopes, Secret, Source};
 pub struct TokenId(pub [u8; 16]);
 
 impl TokenId {
+    /// The least number of characters that ids are shown with.
+    pub const LEAST_DIGITS: usize = 8;
+
+    /// The first 48 bits: what the vault's index holds.
+    pub fn index_digest(self) -> u64 {
+        let [a, b, c, d, e, f, ..] = self.0;
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    }
+
+    /// The smallest id whose text begins with these characters; `None` when no id does.
+    pub fn least_with_prefix(prefix: &str) -> Option<Self> {
+        let padded = format!("{prefix:a<26}").to_ascii_uppercase();
+        let bytes = BASE32_NOPAD.decode(padded.as_bytes()).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// How many characters the texts of two ids share from the start.
+    pub fn common_digits(self, other: Self) -> usize {
+        let (own, other) = (self.to_base32(), other.to_base32());
+        own.bytes()
+            .zip(other.bytes())
+            .take_while(|(a, b)| a == b)
+            .count()
+    }
+
     /// The id in full: lower-case base32 without the `tk_`.
     pub fn to_base32(self) -> String {
         BASE32_NOPAD.encode(&self.0).to_ascii_lowercase()

@@ -17,9 +17,7 @@ use std::{
 use redb::{BackendError, StorageBackend};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::crypto::{
-    Credentials, KdfParams, KeySlot, MasterKey, NONCE_BYTES, PageKey, Seal, SubKey,
-};
+use crate::crypto::{Credentials, KdfParams, KeySlot, MasterKey, NONCE_BYTES, PageKey, Seal};
 
 use super::{
     Error, Medium, SlotInfo, VaultId,
@@ -144,16 +142,6 @@ impl EncryptedFile {
             .medium
             .len()
             .map_err(|source| Error::io("read", &self.0.path, source))
-    }
-
-    /// The key of token ids and row keys.
-    pub fn digest_key(&self) -> SubKey {
-        self.0.master.digest_key()
-    }
-
-    /// The key of the audit log's chain.
-    pub fn audit_key(&self) -> SubKey {
-        self.0.master.audit_key()
     }
 
     /// The first error that a redb operation hid, if there was one. redb passes errors on as text or as "previous I/O

@@ -315,7 +315,7 @@ fn contained<T>(
 
 #[cfg(test)]
 mod tests {
-    use redb::{ReadableDatabase, TableDefinition};
+    use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 
     use super::*;
     use crate::crypto::Passphrase;
@@ -349,7 +349,7 @@ mod tests {
     fn lens(file: &EncryptedFile) -> Vec<(u64, usize)> {
         let collect = |table: &dyn Fn() -> redb::ReadOnlyTable<u64, &'static [u8]>| {
             let table = table();
-            use redb::ReadableTable;
+
             table
                 .iter()
                 .unwrap()

@@ -1,0 +1,160 @@
+//! The audit log: append-only, each entry chained to the one before by a keyed hash.
+
+use bincode::{Decode, Encode};
+use jiff::Timestamp;
+use redb::WriteTransaction;
+
+use crate::{
+    crypto::SubKey,
+    model::{Actor, Moment},
+};
+
+use super::{
+    Error, codec,
+    store::{self, Store, number_key, number_of, tag},
+};
+
+/// Something that was done with the vault.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[non_exhaustive]
+pub enum AuditEvent {
+    /// The vault was created.
+    Created,
+    /// A run was recorded.
+    Imported {
+        /// Its number.
+        run: u64,
+    },
+    /// Records were restored.
+    Restored {
+        /// Connector and location.
+        target: String,
+        /// Ids of the tokens, in full.
+        ids: Vec<String>,
+    },
+    /// Secrets were shown.
+    Revealed {
+        /// The selector.
+        selector: String,
+        /// How many records.
+        records: u64,
+    },
+    /// Secrets were exported.
+    Exported {
+        /// The format.
+        format: String,
+        /// The selector.
+        selector: String,
+        /// How many records.
+        records: u64,
+    },
+    /// A key slot was added.
+    KeyAdded {
+        /// Its number.
+        slot: u8,
+    },
+    /// What opens a key slot was changed.
+    KeyChanged {
+        /// Its number.
+        slot: u8,
+    },
+    /// A key slot was removed.
+    KeyRemoved {
+        /// Its number.
+        slot: u8,
+    },
+    /// The vault was encrypted anew under a new master key.
+    Rekeyed,
+    /// The vault was rewritten in its smallest form.
+    Compacted,
+}
+
+/// An entry of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Its number, counted from 1.
+    pub number: u64,
+    /// When it was done.
+    pub at: Timestamp,
+    /// Who did it, and where.
+    pub actor: Actor,
+    /// What was done.
+    pub event: AuditEvent,
+    /// Whether its link to the entry before holds.
+    pub linked: bool,
+}
+
+#[derive(Encode, Decode)]
+struct AuditRow {
+    at: i64,
+    user: String,
+    host: String,
+    event: AuditEvent,
+}
+
+/// Appends an entry.
+pub(super) fn append(
+    transaction: &WriteTransaction,
+    key: &SubKey,
+    event: &AuditEvent,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let store = Store::Write(transaction);
+    let last = store.last(
+        &number_key(tag::AUDIT, 0),
+        &number_key(tag::AUDIT, u64::MAX),
+    )?;
+    let (number, before) = match &last {
+        Some((key, value)) => (number_of(key).ok_or(BROKEN)? + 1, link_of(value)),
+        None => (1, [0; LINK_BYTES].as_slice()),
+    };
+    let row = codec::encode(&AuditRow {
+        at: Moment::from(now).0,
+        user: actor.user.clone(),
+        host: actor.host.clone(),
+        event: event.clone(),
+    })?;
+    let value = [link(key, number, before, &row).as_slice(), &row].concat();
+    store::put(transaction, &number_key(tag::AUDIT, number), &value)
+}
+
+/// Every entry, oldest first, each with the verdict on its link.
+pub(super) fn entries(store: Store<'_>, key: &SubKey) -> Result<Vec<AuditEntry>, Error> {
+    let mut before = vec![0; LINK_BYTES];
+    let mut expected = 1;
+    let mut entries = Vec::new();
+    for entry in store.all(&[tag::AUDIT]) {
+        let (at, value) = entry?;
+        let number = number_of(&at).ok_or(BROKEN)?;
+        let (found, bytes) = value.split_at_checked(LINK_BYTES).ok_or(BROKEN)?;
+        let linked = number == expected && link(key, number, &before, bytes) == found;
+        let row: AuditRow = codec::decode(bytes, "an entry of the audit log")?;
+        entries.push(AuditEntry {
+            number,
+            at: Moment(row.at).timestamp(),
+            actor: Actor {
+                user: row.user,
+                host: row.host,
+            },
+            event: row.event,
+            linked,
+        });
+        before = found.to_vec();
+        expected = number + 1;
+    }
+    Ok(entries)
+}
+
+fn link(key: &SubKey, number: u64, before: &[u8], row: &[u8]) -> [u8; LINK_BYTES] {
+    key.hash(&[&number.to_le_bytes(), before, row])
+}
+
+fn link_of(value: &[u8]) -> &[u8] {
+    value.get(..LINK_BYTES).unwrap_or_default()
+}
+
+const LINK_BYTES: usize = 32;
+const BROKEN: Error = Error::Inconsistent {
+    what: "an entry of the audit log",
+};

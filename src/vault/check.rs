@@ -1,0 +1,240 @@
+//! `check`: whether the relations, their indexes and the audit log say what they must.
+
+use std::collections::HashSet;
+
+use crate::{
+    model::{Account, App, Moment, SourceId},
+    progress::Progress,
+};
+
+use super::{
+    Error, Vault, audit,
+    index::{self, ByAccount, ByDigest, ByName},
+    reader::{Reader, versions},
+    rows::{Body, TokenBody, current, past},
+    token_id,
+};
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Sources.
+    pub sources: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Token rows, with all their versions.
+    pub tokens: u64,
+    /// App rows, with all their versions.
+    pub apps: u64,
+    /// Account rows, with all their versions.
+    pub accounts: u64,
+    /// Entries of the audit log.
+    pub audit_entries: u64,
+    /// What is wrong, one sentence each. Empty = all is well.
+    pub problems: Vec<String>,
+}
+
+impl CheckReport {
+    fn problem(&mut self, text: String) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(text);
+        }
+    }
+}
+
+impl Vault {
+    /// Reads everything and checks it: every block is authenticated on the way, redb's own structure, versions that don't
+    /// overlap, indexes that lead to every row, the links of the audit log.
+    ///
+    /// # Errors
+    /// [`Error`] when something can't be read at all.
+    pub fn check(&mut self, progress: &dyn Progress) -> Result<CheckReport, Error> {
+        let mut report = CheckReport::default();
+        progress.start("checking the database", None);
+        if !self.check_database()? {
+            report.problem("redb finds its own structure inconsistent".to_owned());
+        }
+        progress.finish();
+        let reader = self.reader()?;
+        let runs = super::run::runs(reader.store())?;
+        report.runs = runs.len() as u64;
+        for (expected, run) in (1..).zip(&runs) {
+            if run.id != expected {
+                report.problem(format!("run {expected} is missing"));
+                break;
+            }
+        }
+        let total = runs.iter().map(|run| run.counts.tokens.added).sum();
+        progress.start("checking tokens", Some(total));
+        for source in reader.sources()? {
+            report.sources += 1;
+            let times: HashSet<Moment> = runs
+                .iter()
+                .filter(|run| run.source.id == source.id)
+                .map(|run| Moment::from(run.effective_at))
+                .collect();
+            report.apps += relation::<App>(&reader, source.id, &times, &mut report)?;
+            report.accounts += relation::<Account>(&reader, source.id, &times, &mut report)?;
+            report.tokens += relation::<TokenBody>(&reader, source.id, &times, &mut report)?;
+            indexes(&reader, source.id, &mut report, progress)?;
+        }
+        progress.finish();
+        index_entries(&reader, &mut report)?;
+        for entry in audit::entries(reader.store(), &self.keys.audit)? {
+            report.audit_entries += 1;
+            if !entry.linked {
+                report.problem(format!(
+                    "entry {} of the audit log does not follow the one before",
+                    entry.number
+                ));
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// Versions are not empty, don't overlap, and begin and end with runs of their source.
+fn relation<B: Body>(
+    reader: &Reader<'_>,
+    source: SourceId,
+    runs: &HashSet<Moment>,
+    report: &mut CheckReport,
+) -> Result<u64, Error> {
+    let mut rows = 0;
+    let mut last: Option<(u64, Moment)> = None;
+    let mut ends = std::collections::HashMap::new();
+    for row in past::<B>(source).scan(reader.store()) {
+        let row = row?;
+        rows += 1;
+        let overlaps = last.is_some_and(|(key, until)| key == row.key && row.since < until);
+        if row.since >= row.until || overlaps {
+            report.problem(format!(
+                "{}, source {}, row {}: its versions overlap",
+                B::WHAT,
+                source.0,
+                row.key
+            ));
+        }
+        if !runs.contains(&row.since) || !runs.contains(&row.until) {
+            report.problem(format!(
+                "{}, source {}, row {}: a version of no run",
+                B::WHAT,
+                source.0,
+                row.key
+            ));
+        }
+        last = Some((row.key, row.until));
+        ends.insert(row.key, row.until);
+    }
+    for row in current::<B>(source).scan(reader.store()) {
+        let row = row?;
+        rows += 1;
+        if ends.get(&row.key).is_some_and(|until| *until > row.since) || !runs.contains(&row.since)
+        {
+            report.problem(format!(
+                "{}, source {}, row {}: its versions overlap",
+                B::WHAT,
+                source.0,
+                row.key
+            ));
+        }
+    }
+    Ok(rows)
+}
+
+/// Every row is found through its indexes. The indexes are read into memory: 24 bytes a token.
+fn indexes(
+    reader: &Reader<'_>,
+    source: SourceId,
+    report: &mut CheckReport,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let store = reader.store();
+    let digests = index::by_digest()
+        .scan(store)
+        .filter(|entry| entry.as_ref().map_or(true, |e| e.source == source.0));
+    let digests: HashSet<ByDigest> = digests.collect::<Result<_, _>>()?;
+    let of_accounts: HashSet<ByAccount> = index::by_account(source)
+        .scan(store)
+        .collect::<Result<_, _>>()?;
+    let names = index::by_name()
+        .scan(store)
+        .filter(|entry| entry.as_ref().map_or(true, |e| e.source == source.0));
+    let names: HashSet<ByName> = names.collect::<Result<_, _>>()?;
+    for (done, row) in (0..).zip(reader.tokens_ever(source, Moment::MAX)) {
+        let version = row?.version;
+        let (row, token) = (version.key, version.body);
+        if done % 10_000 == 0 {
+            progress.at(done);
+        }
+        let digest = token_id(
+            reader.digest_key,
+            &token.instance,
+            token.access_token.expose(),
+        )
+        .index_digest();
+        let found = digests.contains(&ByDigest {
+            digest,
+            source: source.0,
+            row,
+        }) && token
+            .account
+            .is_none_or(|account| of_accounts.contains(&ByAccount { account, row }));
+        if !found {
+            report.problem(format!(
+                "token row {row} of source {} is missing in an index",
+                source.0
+            ));
+        }
+    }
+    for row in reader.accounts_ever(source, Moment::MAX) {
+        let version = row?.version;
+        let Some(name) = &version.body.username else {
+            continue;
+        };
+        if !names.contains(&ByName::new(
+            name,
+            &version.body.instance,
+            source,
+            version.key,
+        )) {
+            report.problem(format!(
+                "account row {} of source {} is missing in an index",
+                version.key, source.0
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Every index entry leads to a row.
+fn index_entries(reader: &Reader<'_>, report: &mut CheckReport) -> Result<(), Error> {
+    let mut rows: HashSet<(u32, u64)> = HashSet::new();
+    for source in reader.sources()? {
+        for row in reader.tokens_ever(source.id, Moment::MAX) {
+            rows.insert((source.id.0, row?.version.key));
+        }
+    }
+    for entry in index::by_digest().scan(reader.store()) {
+        let entry = entry?;
+        if !rows.contains(&(entry.source, entry.row)) {
+            report.problem(format!(
+                "the index by digest names token row {} of source {}",
+                entry.row, entry.source
+            ));
+        }
+    }
+    for entry in index::by_name().scan(reader.store()) {
+        let entry = entry?;
+        if versions::<Account>(reader.store(), SourceId(entry.source), entry.row)?.is_empty() {
+            report.problem(format!(
+                "the index by name names account row {} of source {}",
+                entry.row, entry.source
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// More than these help nobody.
+const MAX_PROBLEMS: usize = 100;

@@ -1,0 +1,240 @@
+//! Indexes: packed tables that lead from what is asked for to the rows. Entries are only ever added: a row that is
+//! history is found in the same way.
+
+use crate::model::{Domain, SourceId};
+
+use super::{
+    codec::{Columnar, Reader, Writer},
+    packed::{Row, Space},
+    rows::Relation,
+    store::tag,
+};
+
+/// From the first 48 bits of a token's digest to its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ByDigest {
+    pub(super) digest: u64,
+    pub(super) source: u32,
+    pub(super) row: u64,
+}
+
+/// From an account's row to the rows of its tokens, in one source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ByAccount {
+    pub(super) account: u64,
+    pub(super) row: u64,
+}
+
+/// From a user name in lower case to the rows of its accounts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ByName {
+    pub(super) name: String,
+    pub(super) instance: String,
+    pub(super) source: u32,
+    pub(super) row: u64,
+}
+
+/// A row that a run found new, changed or gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) relation: Relation,
+    pub(super) row: u64,
+    pub(super) kind: ChangeKind,
+}
+
+/// What a run found of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChangeKind {
+    /// It is there now and was not before.
+    Added,
+    /// It says something else.
+    Changed,
+    /// It is there no more.
+    Gone,
+}
+
+impl ChangeKind {
+    /// The word used in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Changed => "changed",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+pub(super) fn by_digest() -> Space<ByDigest> {
+    Space::new(vec![tag::TOKENS_BY_DIGEST])
+}
+
+pub(super) fn by_account(source: SourceId) -> Space<ByAccount> {
+    Space::new([[tag::TOKENS_BY_ACCOUNT].as_slice(), &source.0.to_be_bytes()].concat())
+}
+
+pub(super) fn by_name() -> Space<ByName> {
+    Space::new(vec![tag::ACCOUNTS_BY_NAME])
+}
+
+pub(super) fn changes(run: u64) -> Space<Change> {
+    Space::new([[tag::CHANGES].as_slice(), &run.to_be_bytes()].concat())
+}
+
+impl ByName {
+    pub(super) fn new(name: &str, instance: &Domain, source: SourceId, row: u64) -> Self {
+        Self {
+            name: folded(name),
+            instance: instance.as_str().to_owned(),
+            source: source.0,
+            row,
+        }
+    }
+}
+
+/// A user name as it is compared: in lower case, without the zero bytes that end names in keys.
+pub(super) fn folded(name: &str) -> String {
+    name.to_lowercase().replace('\0', "\u{fffd}")
+}
+
+impl Columnar for ByDigest {
+    fn write(&self, to: &mut Writer) {
+        to.delta(self.digest.cast_signed());
+        to.symbol(&self.source.to_le_bytes());
+        to.plain(self.row);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let digest = from.delta()?.cast_unsigned();
+        let source = u32::from_le_bytes((*from.symbol()?).try_into().ok()?);
+        Some(Self {
+            digest,
+            source,
+            row: from.plain()?,
+        })
+    }
+}
+
+impl Row for ByDigest {
+    type Key = Self;
+    const WHAT: &'static str = "a block of the index by digest";
+
+    fn key(&self) -> Self {
+        *self
+    }
+
+    fn put_key(key: &Self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&key.digest.to_be_bytes());
+        bytes.extend_from_slice(&key.source.to_be_bytes());
+        bytes.extend_from_slice(&key.row.to_be_bytes());
+    }
+}
+
+impl Columnar for ByAccount {
+    fn write(&self, to: &mut Writer) {
+        to.delta(self.account.cast_signed());
+        to.plain(self.row);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            account: from.delta()?.cast_unsigned(),
+            row: from.plain()?,
+        })
+    }
+}
+
+impl Row for ByAccount {
+    type Key = Self;
+    const WHAT: &'static str = "a block of the index by account";
+
+    fn key(&self) -> Self {
+        *self
+    }
+
+    fn put_key(key: &Self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&key.account.to_be_bytes());
+        bytes.extend_from_slice(&key.row.to_be_bytes());
+    }
+}
+
+impl Columnar for ByName {
+    fn write(&self, to: &mut Writer) {
+        to.text(self.name.as_bytes());
+        to.symbol(self.instance.as_bytes());
+        to.symbol(&self.source.to_le_bytes());
+        to.plain(self.row);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            name: std::str::from_utf8(from.text()?).ok()?.to_owned(),
+            instance: std::str::from_utf8(&from.symbol()?).ok()?.to_owned(),
+            source: u32::from_le_bytes((*from.symbol()?).try_into().ok()?),
+            row: from.plain()?,
+        })
+    }
+}
+
+impl Row for ByName {
+    type Key = Self;
+    const WHAT: &'static str = "a block of the index by name";
+
+    fn key(&self) -> Self {
+        self.clone()
+    }
+
+    fn put_key(key: &Self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(key.name.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(key.instance.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(&key.source.to_be_bytes());
+        bytes.extend_from_slice(&key.row.to_be_bytes());
+    }
+}
+
+impl Columnar for Change {
+    fn write(&self, to: &mut Writer) {
+        to.delta(self.row.cast_signed());
+        to.symbol(&[self.relation as u8, self.kind as u8]);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let row = from.delta()?.cast_unsigned();
+        let marks = from.symbol()?;
+        let [relation, kind] = *marks else {
+            return None;
+        };
+        let relation = match relation {
+            0 => Relation::Apps,
+            1 => Relation::Accounts,
+            2 => Relation::Tokens,
+            _ => return None,
+        };
+        let kind = match kind {
+            0 => ChangeKind::Added,
+            1 => ChangeKind::Changed,
+            2 => ChangeKind::Gone,
+            _ => return None,
+        };
+        Some(Self {
+            relation,
+            row,
+            kind,
+        })
+    }
+}
+
+impl Row for Change {
+    type Key = (Relation, u64);
+    const WHAT: &'static str = "a block of a run's changes";
+
+    fn key(&self) -> (Relation, u64) {
+        (self.relation, self.row)
+    }
+
+    fn put_key((relation, row): &(Relation, u64), bytes: &mut Vec<u8>) {
+        bytes.push(*relation as u8);
+        bytes.extend_from_slice(&row.to_be_bytes());
+    }
+}

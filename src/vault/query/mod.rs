@@ -1,0 +1,245 @@
+//! Questions: which records there are at a moment, which one a selector names, what happened to them.
+//!
+//! A record is joined over all sources, so a question first finds token ids and then reads what every source says
+//! of each. Questions about one user, or one id, go through the indexes; all others stream through the largest
+//! source and look up only what other sources hold too.
+
+mod changes;
+mod history;
+mod join;
+mod resolve;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::model::{Domain, Moment, Record, Selector, SourceId, Status, Target, TokenId};
+use crate::vault::{Error, Ever, Reader, Vault};
+
+pub use changes::{Difference, DifferenceKind, RunChange};
+pub use history::{Event, EventKind, KeyHistory, TokenHistory};
+pub use resolve::Choice;
+
+use join::{Observation, Sources, join, observe};
+
+/// Which records are asked for.
+#[derive(Debug, Clone)]
+pub struct Query<'a> {
+    /// Which.
+    pub selector: &'a Selector,
+    /// The moment of the question.
+    pub at: Moment,
+    /// Revoked, expired and gone ones too.
+    pub all: bool,
+}
+
+impl Vault {
+    /// Calls `each` with every record that the query names; `~N` is ignored here. Records come in no particular
+    /// order, and one at a time: a million of them need no memory.
+    ///
+    /// # Errors
+    /// [`Error`] when the vault can't be read, or the one that `each` returns.
+    pub fn records<E: From<Error>>(
+        &self,
+        query: &Query<'_>,
+        mut each: impl FnMut(Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let reader = self.reader()?;
+        let questioner = Questioner::new(&reader, query.at)?;
+        questioner.matching(query.selector, &mut |record| {
+            if query.all || record.status == Status::Active {
+                each(record)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    /// Every record that the query names, sorted by key and first sight.
+    ///
+    /// # Errors
+    /// [`Error`] when the vault can't be read.
+    pub fn records_sorted(&self, query: &Query<'_>) -> Result<Vec<Record>, Error> {
+        let mut records = Vec::new();
+        self.records::<Error>(query, |record| {
+            records.push(record);
+            Ok(())
+        })?;
+        records.sort_by_cached_key(|record| {
+            (
+                record.key(),
+                record.first_seen(),
+                record.created_at,
+                record.id,
+            )
+        });
+        Ok(records)
+    }
+
+    /// The record of this token at this moment, `None` when the vault did not know it yet.
+    ///
+    /// # Errors
+    /// [`Error`] when the vault can't be read.
+    pub fn record(&self, id: TokenId, at: Moment) -> Result<Option<Record>, Error> {
+        let reader = self.reader()?;
+        Questioner::new(&reader, at)?.record(id)
+    }
+}
+
+/// One question at one moment over one read snapshot.
+pub(super) struct Questioner<'r, 'v> {
+    pub(super) reader: &'r Reader<'v>,
+    pub(super) sources: Sources,
+    pub(super) at: Moment,
+}
+
+impl<'r, 'v> Questioner<'r, 'v> {
+    pub(super) fn new(reader: &'r Reader<'v>, at: Moment) -> Result<Self, Error> {
+        Ok(Self {
+            reader,
+            sources: Sources::read(reader)?,
+            at,
+        })
+    }
+
+    pub(super) fn record(&self, id: TokenId) -> Result<Option<Record>, Error> {
+        let mut observations = Vec::new();
+        for (source, row) in self.reader.token_places(id)? {
+            observations.extend(observe(self.reader, source, row, self.at)?);
+        }
+        if observations.is_empty() {
+            return Ok(None);
+        }
+        let digits = self.reader.shortest_unique_digits(id)?;
+        Ok(join(&self.sources, id, digits, observations, self.at))
+    }
+
+    /// Calls `each` with every record that the selector names, whatever its status.
+    pub(super) fn matching<E: From<Error>>(
+        &self,
+        selector: &Selector,
+        each: &mut dyn FnMut(Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut filter = |record: Record| {
+            let named = selector.matches_id(record.id)
+                && selector.matches_instance(&record.instance)
+                && selector.matches_user(&record.user)
+                && selector.matches_app(&record.app);
+            if named { each(record) } else { Ok(()) }
+        };
+        match self.candidates(selector)? {
+            Some(ids) => {
+                for id in ids {
+                    if let Some(record) = self.record(id)? {
+                        filter(record)?;
+                    }
+                }
+                Ok(())
+            }
+            None => self.everything(&mut filter),
+        }
+    }
+
+    /// The ids that the indexes find for a selector; `None` when only reading everything will do.
+    fn candidates(&self, selector: &Selector) -> Result<Option<BTreeSet<TokenId>>, Error> {
+        match &selector.target {
+            Target::Id(prefix) => Ok(Some(self.reader.token_ids_with_prefix(prefix)?)),
+            Target::Key {
+                user: Some(user),
+                instance,
+                ..
+            } => {
+                let Some(name) = user.literal().filter(|name| *name != "?") else {
+                    return Ok(None);
+                };
+                let instance = instance.literal().and_then(|name| Domain::parse(name).ok());
+                let mut ids = BTreeSet::new();
+                for (source, account) in self.reader.accounts_named(name, instance.as_ref())? {
+                    for row in self.reader.tokens_of_account(source, account)? {
+                        ids.extend(self.reader.token_id(source, row)?);
+                    }
+                }
+                Ok(Some(ids))
+            }
+            Target::Key { user: None, .. } => Ok(None),
+        }
+    }
+
+    /// Streams through every source; what several sources hold is joined once.
+    fn everything<E: From<Error>>(
+        &self,
+        each: &mut dyn FnMut(Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut order: Vec<(u64, SourceId)> = Vec::new();
+        for source in self.sources.by_id.keys() {
+            order.push((self.reader.token_rows(*source)?, *source));
+        }
+        order.sort_unstable();
+        let Some((_, largest)) = order.pop() else {
+            return Ok(());
+        };
+        let mut joined: HashSet<TokenId> = HashSet::new();
+        for (_, source) in order {
+            for ever in self.reader.tokens_ever(source, self.at) {
+                let id = self.reader.id_of(&ever?.version.body);
+                if joined.insert(id)
+                    && let Some(record) = self.record(id)?
+                {
+                    each(record)?;
+                }
+            }
+        }
+        self.stream(largest, &joined, each)
+    }
+
+    /// Streams through one source whose other tokens no other source holds.
+    fn stream<E: From<Error>>(
+        &self,
+        source: SourceId,
+        joined: &HashSet<TokenId>,
+        each: &mut dyn FnMut(Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // Apps and accounts are read once: a point lookup per token costs ten times as much.
+        let apps = by_key(self.reader.apps_ever(source, self.at))?;
+        let accounts = by_key(self.reader.accounts_ever(source, self.at))?;
+        let crowded = self.reader.crowded_ids()?;
+        for ever in self.reader.tokens_ever(source, self.at) {
+            let Ever {
+                first_seen,
+                version,
+            } = ever?;
+            let id = self.reader.id_of(&version.body);
+            if joined.contains(&id) {
+                continue;
+            }
+            let app = version.body.app.and_then(|key| apps.get(&key)).cloned();
+            let app_owner = app
+                .as_ref()
+                .and_then(|app| app.owner)
+                .and_then(|key| accounts.get(&key))
+                .cloned();
+            let account = version
+                .body
+                .account
+                .and_then(|key| accounts.get(&key))
+                .cloned();
+            let seen = Observation {
+                source,
+                first_seen,
+                version,
+                app,
+                app_owner,
+                account,
+            };
+            if let Some(record) = join(&self.sources, id, crowded.digits(id), vec![seen], self.at) {
+                each(record)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn by_key<T>(
+    rows: impl Iterator<Item = Result<Ever<T>, Error>>,
+) -> Result<BTreeMap<u64, T>, Error> {
+    rows.map(|row| row.map(|Ever { version, .. }| (version.key, version.body)))
+        .collect()
+}

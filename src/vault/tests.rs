@@ -1,0 +1,476 @@
+//! The vault against the oracle: a full map of every relation for every run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::{collection::btree_map, prelude::*};
+use redb::backends::InMemoryBackend;
+
+use super::*;
+use crate::{
+    model::{
+        Account, App, Completeness, Keys, Moment, RunOutcome, Scope, Scopes, Secret, Selector,
+        SourceKey, Token,
+    },
+    progress::Silent,
+};
+
+type Map<T> = BTreeMap<u64, T>;
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct State {
+    apps: Map<App>,
+    accounts: Map<Account>,
+    tokens: Map<Token>,
+}
+
+#[derive(Debug, Clone)]
+struct Given {
+    source: u8,
+    /// Seconds after the epoch.
+    at: i64,
+    scope: Option<u8>,
+    complete: bool,
+    accept_shrink: bool,
+    apps: BTreeMap<u8, u8>,
+    accounts: BTreeMap<u8, u8>,
+    /// Key → token, account, app, revoked.
+    tokens: BTreeMap<u8, (u8, Option<u8>, u8, bool)>,
+}
+
+fn domain() -> Domain {
+    Domain::parse("m.example").unwrap()
+}
+
+fn app(variant: u8) -> App {
+    App {
+        name: Some("toot".to_owned()),
+        client_id: Some(format!("id-{variant}")),
+        client_secret: Some(Secret::from("s")),
+        owner: (variant == 1).then_some(3),
+        ..App::unknown(domain())
+    }
+}
+
+fn account(name: u8) -> Account {
+    let username = (name != 0).then(|| format!("User{name}"));
+    Account {
+        instance: domain(),
+        username,
+        created_at: None,
+    }
+}
+
+fn token((value, account, app, revoked): (u8, Option<u8>, u8, bool)) -> Token {
+    let access_token = match value {
+        0 => "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+        1 => "00".repeat(32),
+        n => format!("token {n}"),
+    };
+    Token {
+        instance: domain(),
+        access_token: Secret::from(&*access_token),
+        refresh_token: (value == 3).then(|| Secret::from("r")),
+        token_type: None,
+        scopes: Some(Scopes::parse("read write")),
+        created_at: Some(Moment(i64::from(value) * 1_000_001).timestamp()),
+        expires_at: None,
+        revoked_at: revoked.then(|| Moment(77).timestamp()),
+        app: Some(app.into()),
+        account: account.map(u64::from),
+    }
+}
+
+fn given() -> impl Strategy<Value = Given> {
+    let row = (
+        0u8..5,
+        prop::option::weighted(0.8, 0u8..4),
+        0u8..3,
+        any::<bool>(),
+    );
+    (
+        0u8..2,
+        0i64..12,
+        prop::option::weighted(0.3, 1u8..3),
+        prop::bool::weighted(0.8),
+        any::<bool>(),
+        btree_map(0u8..3, 0u8..2, 0..3),
+        btree_map(0u8..4, 0u8..3, 0..4),
+        prop_oneof![
+            btree_map(0u8..40, row.clone(), 0..40),
+            btree_map(0u8..6, row, 0..6)
+        ],
+    )
+        .prop_map(
+            |(source, at, scope, complete, accept_shrink, apps, accounts, tokens)| Given {
+                source,
+                at,
+                scope,
+                complete,
+                accept_shrink,
+                apps,
+                accounts,
+                tokens,
+            },
+        )
+}
+
+fn source_key(source: u8) -> SourceKey {
+    SourceKey {
+        connector: "test".to_owned(),
+        location: format!("/{source}"),
+        host: "here".to_owned(),
+    }
+}
+
+fn actor() -> Actor {
+    Actor {
+        user: "me".to_owned(),
+        host: "here".to_owned(),
+    }
+}
+
+fn vault() -> Vault {
+    Vault::in_database(
+        Database::builder()
+            .create_with_backend(InMemoryBackend::new())
+            .unwrap(),
+    )
+    .unwrap()
+}
+
+fn record(vault: &mut Vault, given: &Given) -> Run {
+    let mut run = vault
+        .begin_run(RunStart {
+            source: source_key(given.source),
+            instance: None,
+            scope: given
+                .scope
+                .map_or(Scope::All, |user| Scope::User(format!("uSER{user}"))),
+            keys: Keys::Server,
+            effective_at: Some(Timestamp::from_second(given.at).unwrap()),
+            now: Timestamp::from_second(1_000).unwrap(),
+            actor: actor(),
+            note: None,
+            accept_shrink: given.accept_shrink,
+        })
+        .unwrap();
+    for (key, variant) in &given.apps {
+        run.app(u64::from(*key), &app(*variant)).unwrap();
+    }
+    for (key, name) in &given.accounts {
+        run.account(u64::from(*key), &account(*name)).unwrap();
+    }
+    for (key, row) in &given.tokens {
+        let token = token(*row);
+        run.token(u64::from(*key), &import::token_row(&token))
+            .unwrap();
+    }
+    run.finish(if given.complete {
+        Completeness::Complete
+    } else {
+        Completeness::Partial
+    })
+    .unwrap()
+}
+
+/// The oracle of one source.
+#[derive(Default)]
+struct Oracle {
+    runs: BTreeMap<Moment, (u64, State)>,
+    ever_named: BTreeSet<(String, u64)>,
+}
+
+impl Oracle {
+    fn before(&self, at: Moment) -> State {
+        self.runs
+            .range(..at)
+            .next_back()
+            .map(|(_, (_, state))| state.clone())
+            .unwrap_or_default()
+    }
+
+    fn record(&mut self, given: &Given, run: &Run) {
+        let mut at = Moment(given.at * 1_000_000);
+        while self.runs.contains_key(&at) {
+            at.0 += 1;
+        }
+        assert_eq!(Moment::from(run.effective_at), at);
+        let before = self.before(at);
+        for (key, name) in &given.accounts {
+            if let Some(name) = account(*name).username
+                && before.accounts.get(&u64::from(*key)) != Some(&account(given.accounts[key]))
+            {
+                self.ever_named
+                    .insert((name.to_lowercase(), u64::from(*key)));
+            }
+        }
+        let user = given.scope.map(|user| format!("user{user}"));
+        let mut scope: BTreeSet<u64> = BTreeSet::new();
+        if let Some(user) = &user {
+            scope.extend(
+                self.ever_named
+                    .iter()
+                    .filter(|(name, _)| name == user)
+                    .map(|(_, row)| *row),
+            );
+            let named = given.accounts.iter().filter(|(_, name)| {
+                account(**name)
+                    .username
+                    .is_some_and(|n| n.to_lowercase() == *user)
+            });
+            scope.extend(named.map(|(key, _)| u64::from(*key)));
+        }
+        let all = user.is_none();
+        let mut state = before.clone();
+        let missing = |key: &u64, token: &Token| {
+            !given.tokens.contains_key(&u8::try_from(*key).unwrap())
+                && (all
+                    || token
+                        .account
+                        .is_some_and(|account| scope.contains(&account)))
+        };
+        let gone = before
+            .tokens
+            .iter()
+            .filter(|(key, token)| missing(key, token))
+            .count();
+        let in_scope = gone
+            + before
+                .tokens
+                .keys()
+                .filter(|key| given.tokens.contains_key(&u8::try_from(**key).unwrap()))
+                .count();
+        let suspicious = gone > 20.max(in_scope / 5) || (in_scope > 0 && given.tokens.is_empty());
+        let outcome = match (given.complete, suspicious && !given.accept_shrink) {
+            (false, _) => RunOutcome::Partial,
+            (true, true) => RunOutcome::Shrunk,
+            (true, false) => RunOutcome::Complete,
+        };
+        assert_eq!(run.outcome, outcome);
+        if outcome == RunOutcome::Complete {
+            state.tokens.retain(|key, token| !missing(key, token));
+            state.accounts.retain(|key, _| {
+                given.accounts.contains_key(&u8::try_from(*key).unwrap())
+                    || !(all || scope.contains(key))
+            });
+            state
+                .apps
+                .retain(|key, _| given.apps.contains_key(&u8::try_from(*key).unwrap()) || !all);
+        }
+        state.apps.extend(
+            given
+                .apps
+                .iter()
+                .map(|(key, variant)| (u64::from(*key), app(*variant))),
+        );
+        state.accounts.extend(
+            given
+                .accounts
+                .iter()
+                .map(|(key, name)| (u64::from(*key), account(*name))),
+        );
+        state.tokens.extend(
+            given
+                .tokens
+                .iter()
+                .map(|(key, row)| (u64::from(*key), token(*row))),
+        );
+        self.runs.insert(at, (run.id, state));
+    }
+}
+
+fn as_of<T>(rows: impl Iterator<Item = Result<Ever<T>, Error>>, at: Moment) -> Map<T> {
+    let live = rows
+        .map(Result::unwrap)
+        .filter(|row| row.version.until.is_none_or(|until| at < until));
+    live.map(|row| (row.version.key, row.version.body))
+        .collect()
+}
+
+fn changes<T: PartialEq>(
+    relation: Relation,
+    before: &Map<T>,
+    after: &Map<T>,
+) -> Vec<(Relation, u64, ChangeKind)> {
+    let keys: BTreeSet<u64> = before.keys().chain(after.keys()).copied().collect();
+    let kind = |key: &u64| relation::kind_of(before.get(key), after.get(key));
+    keys.iter()
+        .filter_map(|key| kind(key).map(|kind| (relation, *key, kind)))
+        .collect()
+}
+
+/// The versions of a row that the maps of all runs amount to.
+fn story<'o, T: Clone + PartialEq + 'o>(
+    maps: impl Iterator<Item = (Moment, Option<&'o T>)>,
+) -> Vec<(Moment, Option<Moment>, T)> {
+    let mut story: Vec<(Moment, Option<Moment>, T)> = Vec::new();
+    let mut open = false;
+    for (at, body) in maps {
+        let same = open && story.last().is_some_and(|(_, _, last)| Some(last) == body);
+        if same {
+            continue;
+        }
+        if open && let Some(last) = story.last_mut() {
+            last.1 = Some(at);
+        }
+        open = body.is_some();
+        story.extend(body.map(|body| (at, None, body.clone())));
+    }
+    story
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_vault_agrees_with_a_map_of_every_run(runs in prop::collection::vec(given(), 1..9)) {
+        let mut vault = vault();
+        let mut oracles: BTreeMap<u8, Oracle> = BTreeMap::new();
+        for given in &runs {
+            let run = record(&mut vault, given);
+            oracles.entry(given.source).or_default().record(given, &run);
+        }
+        let reader = vault.reader().unwrap();
+        for (source, oracle) in &oracles {
+            let id = vault.sources().unwrap().iter().find(|s| s.key == source_key(*source)).unwrap().id;
+            let mut before = State::default();
+            for (at, (number, state)) in &oracle.runs {
+                for at in [*at, Moment(at.0 + 1)] {
+                    if at != Moment(at.0) || oracle.runs.contains_key(&at) || oracle.runs.range(..=at).next_back().unwrap().0.0 == at.0 - 1 {
+                        let expected = &oracle.runs.range(..=at).next_back().unwrap().1.1;
+                        prop_assert_eq!(&as_of(reader.tokens_ever(id, at), at), &expected.tokens);
+                        prop_assert_eq!(&as_of(reader.apps_ever(id, at), at), &expected.apps);
+                        prop_assert_eq!(&as_of(reader.accounts_ever(id, at), at), &expected.accounts);
+                    }
+                }
+                let noted: Vec<_> = reader.changes(*number).map(|c| c.map(|c| (c.relation, c.row, c.kind)).unwrap()).collect();
+                let mut expected = changes(Relation::Apps, &before.apps, &state.apps);
+                expected.extend(changes(Relation::Accounts, &before.accounts, &state.accounts));
+                expected.extend(changes(Relation::Tokens, &before.tokens, &state.tokens));
+                prop_assert_eq!(noted, expected, "changes of run {}", number);
+                before = state.clone();
+            }
+            for key in 0..40 {
+                let told: Vec<_> = reader.token_versions(id, key).unwrap().into_iter().map(|v| (v.since, v.until, v.body)).collect();
+                let expected = story(oracle.runs.iter().map(|(at, (_, state))| (*at, state.tokens.get(&key))));
+                prop_assert_eq!(told, expected, "versions of token row {}", key);
+            }
+        }
+        drop(reader);
+        let report = vault.check(&Silent).unwrap();
+        prop_assert_eq!(report.problems, Vec::<String>::new());
+        prop_assert_eq!(report.runs, runs.len() as u64);
+    }
+}
+
+#[test]
+fn a_run_that_is_dropped_leaves_nothing() {
+    let mut vault = vault();
+    let start = |now| RunStart {
+        source: source_key(0),
+        instance: None,
+        scope: Scope::All,
+        keys: Keys::Server,
+        effective_at: None,
+        now: Timestamp::from_second(now).unwrap(),
+        actor: actor(),
+        note: None,
+        accept_shrink: false,
+    };
+    let mut run = vault.begin_run(start(1)).unwrap();
+    run.token(1, &import::token_row(&token((0, None, 0, false))))
+        .unwrap();
+    drop(run);
+    assert_eq!(vault.runs().unwrap().len(), 0);
+    assert_eq!(vault.sources().unwrap().len(), 0);
+    let mut run = vault.begin_run(start(2)).unwrap();
+    run.token(5, &import::token_row(&token((0, None, 0, false))))
+        .unwrap();
+    let twice = run.token(5, &import::token_row(&token((0, None, 0, false))));
+    assert!(matches!(twice, Err(Error::OutOfOrder)));
+    assert!(matches!(run.app(9, &app(0)), Err(Error::OutOfOrder)));
+}
+
+#[test]
+fn the_audit_log_is_chained_and_a_broken_link_is_seen() {
+    let mut vault = vault();
+    for slot in 0..3 {
+        vault
+            .audit_append(
+                &AuditEvent::KeyAdded { slot },
+                &actor(),
+                Timestamp::from_second(5).unwrap(),
+            )
+            .unwrap();
+    }
+    assert!(vault.audit().unwrap().iter().all(|entry| entry.linked));
+    let transaction = vault.begin_write().unwrap();
+    let key = store::number_key(tag::AUDIT, 2);
+    store::remove(&transaction, &key).unwrap();
+    vault.commit(transaction).unwrap();
+    let linked: Vec<bool> = vault
+        .audit()
+        .unwrap()
+        .iter()
+        .map(|entry| entry.linked)
+        .collect();
+    assert_eq!(linked, [true, false]);
+    assert_eq!(vault.check(&Silent).unwrap().problems.len(), 1);
+}
+
+#[test]
+fn the_same_client_file_twice_adds_nothing() {
+    let mut vault = vault();
+    let mut snapshot = crate::model::Snapshot::of_client(source_key(0));
+    for n in 0..30 {
+        snapshot.add(app(n % 2), Some(account(n)), token((n, Some(0), 0, false)));
+    }
+    let context = |now| ImportContext {
+        now: Timestamp::from_second(now).unwrap(),
+        actor: actor(),
+        note: None,
+        accept_shrink: false,
+    };
+    let first = vault.import(&snapshot, &context(1)).unwrap();
+    assert_eq!(first.counts.tokens.added, 30);
+    let again = vault.import(&snapshot, &context(2)).unwrap();
+    assert_eq!(
+        (again.counts.tokens.unchanged, again.counts.tokens.added),
+        (30, 0)
+    );
+    assert_eq!(
+        (again.counts.apps.unchanged, again.counts.accounts.unchanged),
+        (2, 30)
+    );
+    let all = Selector::all();
+    let records = vault
+        .records_sorted(&Query {
+            selector: &all,
+            at: Moment::MAX,
+            all: false,
+        })
+        .unwrap();
+    assert_eq!(records.len(), 30);
+    let of_one: Selector = "USER7@M.example/TOOT".parse().unwrap();
+    let records = vault
+        .records_sorted(&Query {
+            selector: &of_one,
+            at: Moment::MAX,
+            all: false,
+        })
+        .unwrap();
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].key().to_string(), "User7@m.example/toot");
+    let by_id: Selector = records[0].short_id().parse().unwrap();
+    let Choice::One(found) = vault
+        .choose(&Query {
+            selector: &by_id,
+            at: Moment::MAX,
+            all: false,
+        })
+        .unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!(*found, records[0]);
+}

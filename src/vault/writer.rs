@@ -1,0 +1,469 @@
+//! Recording a run: rows come in, sorted, and go through the merge join straight into one transaction.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use redb::WriteTransaction;
+
+use crate::model::{
+    Account, Actor, App, Completeness, Domain, Keys, Moment, Run, RunCounts, RunOutcome, Scope,
+    Source, SourceKey,
+};
+
+use super::{
+    AuditEvent, Error, Vault, audit,
+    index::{self, ByAccount, ByDigest, ByName, Change, ChangeKind},
+    packed::{Fate, Merge, Row, Space},
+    relation::{Noted, Of, Place, Relating, Verdict},
+    rows::{Packed, Relation, TokenBody, symbol_bytes},
+    run,
+    store::Store,
+};
+
+/// What is known of a run before its rows come.
+#[derive(Debug, Clone)]
+pub struct RunStart {
+    /// The source.
+    pub source: SourceKey,
+    /// The one instance that the source is about, where there is just one.
+    pub instance: Option<Domain>,
+    /// What part of the source the run speaks of.
+    pub scope: Scope,
+    /// What the row keys mean.
+    pub keys: Keys,
+    /// When the rows were true; `None` = now.
+    pub effective_at: Option<Timestamp>,
+    /// Now.
+    pub now: Timestamp,
+    /// Who records it.
+    pub actor: Actor,
+    /// A person's note.
+    pub note: Option<String>,
+    /// Whether rows may end even though suspiciously many are missing.
+    pub accept_shrink: bool,
+}
+
+/// A token row as it comes in: borrowed, because there may be millions. Times in microseconds since 1970-01-01 UTC.
+#[derive(Clone, Copy)]
+pub struct TokenRow<'a> {
+    /// The instance.
+    pub instance: &'a Domain,
+    /// The access token.
+    pub access_token: &'a str,
+    /// The refresh token.
+    pub refresh_token: Option<&'a str>,
+    /// Token type; `None` = Bearer.
+    pub token_type: Option<&'a str>,
+    /// Scopes, joined by single spaces.
+    pub scopes: Option<&'a str>,
+    /// Time of issue.
+    pub created_at: Option<Moment>,
+    /// Time of expiry.
+    pub expires_at: Option<Moment>,
+    /// Time of revocation.
+    pub revoked_at: Option<Moment>,
+    /// Row key of the app.
+    pub app: Option<u64>,
+    /// Row key of the account; `None` = an application's own token.
+    pub account: Option<u64>,
+}
+
+/// A run that is being recorded. Dropping it without [`RunWriter::finish`] records nothing.
+pub struct RunWriter<'v> {
+    vault: &'v mut Vault,
+    transaction: WriteTransaction,
+    start: RunStart,
+    source: Source,
+    number: u64,
+    place: Place,
+    stage: Relation,
+    apps: Relating<App>,
+    accounts: Relating<Account>,
+    tokens: Relating<TokenBody>,
+    /// Rows of accounts that a scoped run is about; `None` when everything is in scope.
+    in_scope: Option<BTreeSet<u64>>,
+    changes: Option<Merge<Change>>,
+    names: Vec<ByName>,
+    digests: Vec<ByDigest>,
+    by_account: Vec<ByAccount>,
+    symbols: HashMap<Box<[u8]>, Arc<[u8]>>,
+    warnings: Vec<String>,
+}
+
+impl Vault {
+    /// Begins to record a run.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], or when the vault can't be read.
+    pub fn begin_run(&mut self, start: RunStart) -> Result<RunWriter<'_>, Error> {
+        let transaction = self.begin_write()?;
+        let source = run::find_or_add_source(&transaction, &start.source, start.instance.as_ref())?;
+        let store = Store::Write(&transaction);
+        let mut of_source = run::facts(store)?;
+        of_source.retain(|run| run.source == source.id);
+        of_source.sort_by_key(|run| run.effective_at);
+        let mut at = Moment::from(start.effective_at.unwrap_or(start.now));
+        while of_source.iter().any(|run| run.effective_at == at) {
+            at = Moment(at.0.saturating_add(1));
+        }
+        let next = of_source.iter().find(|run| run.effective_at > at);
+        let place = Place {
+            source: source.id,
+            at,
+            next: next.map(|run| (run.effective_at, run.number)),
+        };
+        let number = run::next_number(store)?;
+        let in_scope = match &start.scope {
+            Scope::All => None,
+            Scope::User(name) => {
+                let named = accounts_named(store, name, None)?;
+                Some(
+                    named
+                        .into_iter()
+                        .filter(|(of, _)| *of == source.id.0)
+                        .map(|(_, row)| row)
+                        .collect(),
+                )
+            }
+        };
+        Ok(RunWriter {
+            apps: Relating::new(&transaction, place),
+            accounts: Relating::new(&transaction, place),
+            tokens: Relating::new(&transaction, place),
+            vault: self,
+            transaction,
+            start,
+            source,
+            number,
+            place,
+            stage: Relation::Apps,
+            in_scope,
+            changes: Some(Merge::new(index::changes(number))),
+            names: Vec::new(),
+            digests: Vec::new(),
+            by_account: Vec::new(),
+            symbols: HashMap::new(),
+            warnings: Vec::new(),
+        })
+    }
+}
+
+impl RunWriter<'_> {
+    /// Takes an app. Apps come first, in ascending order of keys.
+    ///
+    /// # Errors
+    /// [`Error::OutOfOrder`], [`Error::TooLarge`], or when the vault can't be written.
+    pub fn app(&mut self, key: u64, app: &App) -> Result<(), Error> {
+        self.enter(Relation::Apps)?;
+        let all = self.in_scope.is_none();
+        // A scoped run sees the apps of one account: that others are missing says nothing.
+        let verdict = self
+            .apps
+            .take(&self.transaction, key, app.clone(), &|_, _| all)?;
+        self.note(Relation::Apps, key, &verdict)
+    }
+
+    /// Takes an account. Accounts come after apps, in ascending order of keys.
+    ///
+    /// # Errors
+    /// [`Error::OutOfOrder`], [`Error::TooLarge`], or when the vault can't be written.
+    pub fn account(&mut self, key: u64, account: &Account) -> Result<(), Error> {
+        self.enter(Relation::Accounts)?;
+        if let (Some(scope), Scope::User(wanted), Some(name)) =
+            (&mut self.in_scope, &self.start.scope, &account.username)
+            && index::folded(name) == index::folded(wanted)
+        {
+            scope.insert(key);
+        }
+        let scope = &self.in_scope;
+        let in_scope =
+            |row: u64, _: &Account| scope.as_ref().is_none_or(|scope| scope.contains(&row));
+        let verdict = self
+            .accounts
+            .take(&self.transaction, key, account.clone(), &in_scope)?;
+        if let Some(name) = &account.username
+            && !matches!(&verdict, Verdict::Unchanged)
+        {
+            self.names
+                .push(ByName::new(name, &account.instance, self.source.id, key));
+        }
+        self.note(Relation::Accounts, key, &verdict)
+    }
+
+    /// Takes a token. Tokens come last, in ascending order of keys.
+    ///
+    /// # Errors
+    /// [`Error::OutOfOrder`], [`Error::TooLarge`], or when the vault can't be written.
+    pub fn token(&mut self, key: u64, row: &TokenRow<'_>) -> Result<(), Error> {
+        self.enter(Relation::Tokens)?;
+        let body = self.body(row);
+        let scope = &self.in_scope;
+        let in_scope = |_: u64, body: &TokenBody| is_token_in(scope.as_ref(), body);
+        let verdict = self.tokens.take(&self.transaction, key, body, &in_scope)?;
+        let (new_token, new_account) = match &verdict {
+            Verdict::Unchanged => (false, false),
+            Verdict::Added => (true, true),
+            Verdict::Changed(before) => (
+                before.token != Packed::new(row.access_token),
+                before.account != row.account,
+            ),
+        };
+        if new_token {
+            let digest = self
+                .vault
+                .token_id(row.instance, row.access_token)
+                .index_digest();
+            self.digests.push(ByDigest {
+                digest,
+                source: self.source.id.0,
+                row: key,
+            });
+            if self.digests.len() >= INDEX_BATCH {
+                insert(&self.transaction, index::by_digest(), &mut self.digests)?;
+            }
+        }
+        if let Some(account) = row.account.filter(|_| new_account) {
+            self.by_account.push(ByAccount { account, row: key });
+            if self.by_account.len() >= INDEX_BATCH {
+                insert(
+                    &self.transaction,
+                    index::by_account(self.source.id),
+                    &mut self.by_account,
+                )?;
+            }
+        }
+        self.note(Relation::Tokens, key, &verdict)
+    }
+
+    /// Keeps a warning with the run.
+    pub fn warn(&mut self, message: impl Into<String>) {
+        self.warnings.push(message.into());
+    }
+
+    /// Ends the run: everything of it becomes durable in one step. With [`Completeness::Complete`], known rows in scope
+    /// that did not come end here, unless suspiciously many are missing.
+    ///
+    /// # Errors
+    /// [`Error::Unsure`] when the commit failed and may have taken effect; otherwise nothing was recorded.
+    pub fn finish(mut self, completeness: Completeness) -> Result<Run, Error> {
+        self.enter(Relation::Tokens)?;
+        let scope = &self.in_scope;
+        self.tokens.end_of_rows(&self.transaction, &|_, body| {
+            is_token_in(scope.as_ref(), body)
+        })?;
+        if let Some(changes) = self.changes.take() {
+            changes.close(&self.transaction)?;
+        }
+        let outcome = self.outcome(completeness);
+        let counts = self.settle(outcome == RunOutcome::Complete)?;
+        let source = self.source.id;
+        insert(&self.transaction, index::by_name(), &mut self.names)?;
+        insert(&self.transaction, index::by_digest(), &mut self.digests)?;
+        insert(
+            &self.transaction,
+            index::by_account(source),
+            &mut self.by_account,
+        )?;
+        let run = Run {
+            id: self.number,
+            source: self.source,
+            effective_at: self.place.at.timestamp(),
+            recorded_at: self.start.now,
+            actor: self.start.actor,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            scope: self.start.scope,
+            outcome,
+            from_the_future: self.place.at > Moment::from(self.start.now),
+            note: self.start.note,
+            counts,
+            warnings: self.warnings,
+        };
+        run::put(&self.transaction, &run)?;
+        let event = AuditEvent::Imported { run: run.id };
+        audit::append(
+            &self.transaction,
+            &self.vault.keys.audit,
+            &event,
+            &run.actor,
+            self.start.now,
+        )?;
+        self.vault.commit(self.transaction)?;
+        Ok(run)
+    }
+
+    /// Ends the relations before `relation`, whose rows begin to come.
+    fn enter(&mut self, relation: Relation) -> Result<(), Error> {
+        if relation < self.stage {
+            return Err(Error::OutOfOrder);
+        }
+        let scope = &self.in_scope;
+        if self.stage == Relation::Apps && relation > Relation::Apps {
+            self.apps
+                .end_of_rows(&self.transaction, &|_, _| scope.is_none())?;
+            self.stage = Relation::Accounts;
+        }
+        if self.stage == Relation::Accounts && relation > Relation::Accounts {
+            let in_scope =
+                |row: u64, _: &Account| scope.as_ref().is_none_or(|scope| scope.contains(&row));
+            self.accounts.end_of_rows(&self.transaction, &in_scope)?;
+            self.stage = Relation::Tokens;
+        }
+        Ok(())
+    }
+
+    fn note<B>(&mut self, relation: Relation, row: u64, verdict: &Verdict<B>) -> Result<(), Error> {
+        let kind = match verdict {
+            Verdict::Unchanged => return Ok(()),
+            Verdict::Added => ChangeKind::Added,
+            Verdict::Changed(_) => ChangeKind::Changed,
+        };
+        let change = Change {
+            relation,
+            row,
+            kind,
+        };
+        let changes = self.changes.as_mut().ok_or(Error::OutOfOrder)?;
+        changes.jump(&self.transaction, &change.key(), |_| Fate::Put(change))
+    }
+
+    /// Whether what is missing may be taken as gone.
+    fn outcome(&self, completeness: Completeness) -> RunOutcome {
+        let (counts, missing) = self.tokens.counts();
+        let before = missing + counts.changed + counts.unchanged;
+        let allowed = MIN_SUSPICIOUS.max(before / 5);
+        let emptied = before > 0 && counts.seen == 0;
+        match completeness {
+            Completeness::Partial => RunOutcome::Partial,
+            Completeness::Complete if self.start.accept_shrink => RunOutcome::Complete,
+            Completeness::Complete if missing > allowed || emptied => RunOutcome::Shrunk,
+            Completeness::Complete => RunOutcome::Complete,
+        }
+    }
+
+    /// Writes the relations and the changes of this run and of the next.
+    fn settle(&mut self, bury: bool) -> Result<RunCounts, Error> {
+        let transaction = &self.transaction;
+        let mut noted: Vec<Noted> = Vec::new();
+        let mut note = |change| noted.push(change);
+        let apps = self.apps.taken().finish(transaction, bury, &mut note)?;
+        let accounts = self.accounts.taken().finish(transaction, bury, &mut note)?;
+        let tokens = self.tokens.taken().finish(transaction, bury, &mut note)?;
+        for (of, number) in [
+            (Of::This, Some(self.number)),
+            (Of::Next, self.place.next.map(|(_, number)| number)),
+        ] {
+            let Some(number) = number else { continue };
+            let mut merge = Merge::new(index::changes(number));
+            for Noted {
+                relation,
+                row,
+                kind,
+                ..
+            } in noted.iter().filter(|change| change.of == of)
+            {
+                merge.jump(transaction, &(*relation, *row), |_| match kind {
+                    Some(kind) => Fate::Put(Change {
+                        relation: *relation,
+                        row: *row,
+                        kind: *kind,
+                    }),
+                    None => Fate::Drop,
+                })?;
+            }
+            merge.close(transaction)?;
+        }
+        Ok(RunCounts {
+            tokens,
+            apps,
+            accounts,
+        })
+    }
+
+    fn body(&mut self, row: &TokenRow<'_>) -> TokenBody {
+        TokenBody {
+            instance: self.interned(row.instance.as_str().as_bytes()),
+            token: Packed::new(row.access_token),
+            refresh: row.refresh_token.map(Packed::new),
+            token_type: self.interned(&symbol_bytes(row.token_type)),
+            scopes: self.interned(&symbol_bytes(row.scopes)),
+            created_at: row.created_at.map(|time| time.0),
+            expires_at: row.expires_at.map(|time| time.0),
+            revoked_at: row.revoked_at.map(|time| time.0),
+            app: row.app,
+            account: row.account,
+        }
+    }
+
+    fn interned(&mut self, bytes: &[u8]) -> Arc<[u8]> {
+        if let Some(known) = self.symbols.get(bytes) {
+            return known.clone();
+        }
+        if self.symbols.len() >= MAX_SYMBOLS {
+            self.symbols.clear();
+        }
+        let symbol: Arc<[u8]> = bytes.into();
+        self.symbols.insert(bytes.into(), symbol.clone());
+        symbol
+    }
+}
+
+/// Rows of accounts of this name: source and row.
+pub(super) fn accounts_named(
+    store: Store<'_>,
+    name: &str,
+    instance: Option<&Domain>,
+) -> Result<Vec<(u32, u64)>, Error> {
+    let name = index::folded(name);
+    let start = ByName {
+        name: name.clone(),
+        instance: String::new(),
+        source: 0,
+        row: 0,
+    };
+    let mut found = Vec::new();
+    for entry in index::by_name().scan_from(store, &start)? {
+        let entry = entry?;
+        if entry.name != name {
+            break;
+        }
+        if instance.is_none_or(|instance| instance.as_str() == entry.instance) {
+            found.push((entry.source, entry.row));
+        }
+    }
+    Ok(found)
+}
+
+fn is_token_in(scope: Option<&BTreeSet<u64>>, body: &TokenBody) -> bool {
+    scope.is_none_or(|scope| body.account.is_some_and(|account| scope.contains(&account)))
+}
+
+/// Adds entries to an index.
+fn insert<R: Row<Key = R> + Ord>(
+    transaction: &WriteTransaction,
+    space: Space<R>,
+    entries: &mut Vec<R>,
+) -> Result<(), Error> {
+    entries.sort_unstable();
+    entries.dedup();
+    let mut merge = Merge::new(space);
+    for entry in entries.drain(..) {
+        merge.jump(transaction, &entry, |known| {
+            if known.is_some() {
+                Fate::Keep
+            } else {
+                Fate::Put(entry.clone())
+            }
+        })?;
+    }
+    merge.close(transaction)
+}
+
+/// Losing so few tokens at once is nothing to shout about.
+const MIN_SUSPICIOUS: u64 = 20;
+/// Index entries are sorted and merged in batches of this size: 24 MB.
+const INDEX_BATCH: usize = 1 << 20;
+/// Distinct scope sets and the like that are kept at once.
+const MAX_SYMBOLS: usize = 4_096;
