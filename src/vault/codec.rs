@@ -70,6 +70,7 @@ struct Column {
     symbols: Vec<Box<[u8]>>,
     index: HashMap<Box<[u8]>, u64>,
     symbol_bytes: usize,
+    last_symbol: usize,
 }
 
 /// What a field changed in its column, to take it back when the row doesn't fit.
@@ -193,7 +194,13 @@ impl Writer {
     pub(super) fn symbol(&mut self, bytes: &[u8]) {
         let column = self.next();
         let before = column.dictionary_bytes();
-        let number = if let Some(number) = column.index.get(bytes) {
+        let same = column
+            .symbols
+            .get(column.last_symbol)
+            .is_some_and(|last| **last == *bytes);
+        let number = if same {
+            column.last_symbol as u64
+        } else if let Some(number) = column.index.get(bytes) {
             *number
         } else {
             let number = column.symbols.len() as u64;
@@ -202,6 +209,8 @@ impl Writer {
             column.symbol_bytes += bytes.len() + 3;
             number
         };
+        // The same as in the row before, more often than not.
+        column.last_symbol = usize::try_from(number).unwrap_or_default();
         put_varint(&mut column.bytes, number);
         self.bytes += column.dictionary_bytes() - before;
     }

@@ -157,7 +157,42 @@ enum State<R> {
     /// In a block.
     In(Open<R>),
     /// Behind the last block: rows are appended.
-    Behind(Vec<R>),
+    Behind(Appender),
+}
+
+/// Packs rows that come in order into full blocks.
+#[derive(Default)]
+struct Appender {
+    writer: Writer,
+    /// Key of the first row in the writer.
+    first: Vec<u8>,
+}
+
+impl Appender {
+    fn push<R: Row>(
+        &mut self,
+        transaction: &WriteTransaction,
+        space: &Space<R>,
+        row: &R,
+    ) -> Result<(), Error> {
+        if self.writer.is_empty() {
+            self.first = space.key_of(&row.key());
+        }
+        if self.writer.push(row, BLOCK_BYTES) {
+            return Ok(());
+        }
+        self.flush(transaction)?;
+        self.first = space.key_of(&row.key());
+        self.writer.push(row, BLOCK_BYTES);
+        Ok(())
+    }
+
+    fn flush(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
+        if self.writer.is_empty() {
+            return Ok(());
+        }
+        store::put(transaction, &self.first, &self.writer.finish()?)
+    }
 }
 
 struct Open<R> {
@@ -201,14 +236,11 @@ impl<R: Row> Merge<R> {
                     let after = std::mem::take(after);
                     self.load_after(transaction, &after)?;
                 }
-                State::Behind(rows) => {
-                    if let Fate::Put(row) = decide(None) {
-                        rows.push(row);
-                    }
-                    if rows.len() >= APPEND_ROWS {
-                        append(transaction, &self.space, rows, false)?;
-                    }
-                    return Ok(());
+                State::Behind(appender) => {
+                    return match decide(None) {
+                        Fate::Put(row) => appender.push(transaction, &self.space, &row),
+                        Fate::Keep | Fate::Drop => Ok(()),
+                    };
                 }
                 State::In(open) => {
                     open.pass_until(key, passed);
@@ -218,8 +250,7 @@ impl<R: Row> Merge<R> {
                         continue;
                     }
                     if open.is_overflowing() {
-                        store::remove(transaction, &open.at)?;
-                        self.state = State::Behind(std::mem::take(&mut open.kept));
+                        self.leave(transaction)?;
                         continue;
                     }
                     open.decide(key, decide);
@@ -267,12 +298,9 @@ impl<R: Row> Merge<R> {
                     let after = std::mem::take(after);
                     self.load_after(transaction, &after)?;
                 }
-                State::Behind(rows) => return append(transaction, &self.space, rows, true),
+                State::Behind(appender) => return appender.flush(transaction),
                 State::In(open) => {
                     open.pass_all(passed);
-                    if open.next.is_none() {
-                        return self.leave(transaction);
-                    }
                     self.leave(transaction)?;
                 }
             }
@@ -281,9 +309,13 @@ impl<R: Row> Merge<R> {
 
     /// Writes what changed; rows that are left stay as they are and are not read.
     pub(super) fn close(mut self, transaction: &WriteTransaction) -> Result<(), Error> {
+        match self.state {
+            State::In(_) => self.leave(transaction)?,
+            State::Behind(_) | State::Between(_) => {}
+        }
         match &mut self.state {
-            State::Behind(rows) => append(transaction, &self.space, rows, true),
-            _ => self.leave(transaction),
+            State::Behind(appender) => appender.flush(transaction),
+            State::In(_) | State::Between(_) => Ok(()),
         }
     }
 
@@ -291,7 +323,7 @@ impl<R: Row> Merge<R> {
         match Store::Write(transaction).after(after, &self.space.prefix)? {
             Some((at, block)) => self.load(transaction, at, &block),
             None => {
-                self.state = State::Behind(Vec::new());
+                self.state = State::Behind(Appender::default());
                 Ok(())
             }
         }
@@ -323,25 +355,26 @@ impl<R: Row> Merge<R> {
             return Ok(());
         };
         open.kept.extend(open.rest.drain(..));
-        let last = open.next.is_none();
         if open.changed {
             store::remove(transaction, &open.at)?;
-            if last {
-                append(transaction, &self.space, &mut open.kept, true)?;
-            } else {
-                spread(transaction, &self.space, &open.kept)?;
-            }
         }
-        let after = std::mem::take(&mut open.at);
         // The next block is the one that was next: those written just now lie before it.
-        self.state = match open.next.take() {
-            Some(next) => {
-                let mut before = next;
-                step_back(&mut before);
-                State::Between(before)
+        self.state = match (open.next.take(), open.changed) {
+            (Some(mut next), changed) => {
+                if changed {
+                    spread(transaction, &self.space, &open.kept)?;
+                }
+                step_back(&mut next);
+                State::Between(next)
             }
-            None if open.changed => State::Behind(Vec::new()),
-            None => State::Between(after),
+            (None, true) => {
+                let mut appender = Appender::default();
+                for row in &open.kept {
+                    appender.push(transaction, &self.space, row)?;
+                }
+                State::Behind(appender)
+            }
+            (None, false) => State::Between(std::mem::take(&mut open.at)),
         };
         Ok(())
     }
@@ -408,31 +441,6 @@ fn step_back(key: &mut Vec<u8>) {
     }
 }
 
-/// Writes rows as full blocks; with `all`, also the last, unfilled one. What is not written stays in `rows`.
-fn append<R: Row>(
-    transaction: &WriteTransaction,
-    space: &Space<R>,
-    rows: &mut Vec<R>,
-    all: bool,
-) -> Result<(), Error> {
-    let mut writer = Writer::default();
-    let mut start = 0;
-    for (at, row) in rows.iter().enumerate() {
-        if writer.push(row, BLOCK_BYTES) {
-            continue;
-        }
-        write_block(transaction, space, rows.get(start), &mut writer)?;
-        start = at;
-        writer.push(row, BLOCK_BYTES);
-    }
-    if all && !writer.is_empty() {
-        write_block(transaction, space, rows.get(start), &mut writer)?;
-        start = rows.len();
-    }
-    rows.drain(..start);
-    Ok(())
-}
-
 /// Writes the rows of a block that grew: as one block, or as several of about the same number of rows, so that the next
 /// growth finds room.
 fn spread<R: Row>(
@@ -465,7 +473,7 @@ fn write_block<R: Row>(
 /// A redb leaf with one entry: 4,096 bytes less 4 of header, 8 of key and value ends, and the key (at most 30 but for
 /// names).
 const BLOCK_BYTES: usize = 4_040;
-/// So many rows are collected before full blocks of them are written.
+/// So many rows are collected behind the last block before they are packed.
 const APPEND_ROWS: usize = 1_024;
 
 #[cfg(test)]
