@@ -170,6 +170,11 @@ impl Snapshot {
         self.index.tokens.intern(&mut self.tokens, token);
     }
 
+    /// Adds an account by itself (the owner of an app) and returns its row key; an equal one is shared.
+    pub fn add_account(&mut self, account: Account) -> u64 {
+        self.index.accounts.intern(&mut self.accounts, account)
+    }
+
     /// Adds a warning.
     pub fn warn(&mut self, message: impl Into<String>) {
         self.warnings.push(Warning {
