@@ -13,10 +13,15 @@ use super::{Error, ReadRequest};
 
 /// A file's contents.
 pub(crate) struct Loaded {
+    path: PathBuf,
     bytes: Zeroizing<Vec<u8>>,
 }
 
 impl Loaded {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -47,7 +52,37 @@ pub(crate) fn load(connector: &'static str, path: &Path, max: u64) -> Result<Loa
             detail: format!("larger than {} MiB", max >> 20),
         });
     }
-    Ok(Loaded { bytes })
+    Ok(Loaded {
+        path: path.to_owned(),
+        bytes,
+    })
+}
+
+/// Replaces a file that was read, and returns where the former one is.
+pub(crate) fn replace(
+    file: &Loaded,
+    contents: &[u8],
+    _now: jiff::Timestamp,
+) -> Result<Option<PathBuf>, Error> {
+    std::fs::write(&file.path, contents).map_err(|source| Error::Io {
+        path: file.path.clone(),
+        source,
+    })?;
+    Ok(None)
+}
+
+/// The entries of a folder, sorted by name.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let io = |source| Error::Io {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)?.take(MAX_ENTRIES) {
+        entries.push(entry.map_err(io)?.path());
+    }
+    entries.sort();
+    Ok(entries)
 }
 
 /// The identity of what is read from this path.
@@ -90,3 +125,6 @@ pub(crate) fn file_in(path: &Path, names: &[&str]) -> Option<PathBuf> {
 
 /// Client files are small; what is larger is none (the bound is that of every text file read here).
 pub(crate) const MAX_BYTES: u64 = 64 << 20;
+
+/// A folder with more in it is no folder of secrets.
+const MAX_ENTRIES: usize = 10_000;

@@ -42,9 +42,6 @@ pub(crate) fn is_visible(text: &str) -> bool {
 /// The instance of a URL, a host name, or an API address.
 pub(crate) fn instance(text: &str) -> Option<Domain> {
     let text = text.trim();
-    if text.is_empty() || is_reference(text) || is_placeholder(text) {
-        return None;
-    }
     let text = match text.split_once("://") {
         Some((scheme, _)) if !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") => {
             return None;
@@ -138,6 +135,7 @@ pub(crate) fn is_placeholder(text: &str) -> bool {
         || plain.starts_with("yourserver")
         || plain.starts_with("yourdomain")
         || (plain.len() <= 40
+            && !plain.bytes().any(|byte| byte.is_ascii_digit())
             && begins.iter().any(|word| plain.starts_with(word))
             && ends.iter().any(|word| plain.ends_with(word)))
 }
@@ -243,7 +241,6 @@ mod tests {
             ("Fosstodon.example", Some("fosstodon.example")),
             ("mastodon.example/api/v1", Some("mastodon.example")),
             ("http://localhost:3000", Some("localhost:3000")),
-            ("https://your.instance", None),
             ("ftp://mastodon.example", None),
             ("postgres", None),
             ("${HOST}", None),

@@ -95,6 +95,24 @@ pub struct Token {
     pub account: Option<u64>,
 }
 
+impl Token {
+    /// A token of which nothing else is known.
+    pub fn new(instance: Domain, access_token: Secret) -> Self {
+        Self {
+            instance,
+            access_token,
+            refresh_token: None,
+            token_type: None,
+            scopes: None,
+            created_at: None,
+            expires_at: None,
+            revoked_at: None,
+            app: None,
+            account: None,
+        }
+    }
+}
+
 /// A row and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row<T> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{history, *};
 use crate::{
-    connectors::testing::record,
+    connectors::testing::{record, records},
     model::{
         Account, Actor, App, Completeness, Counts, Domain, Keys, Record, Row, Run, RunCounts,
         RunOutcome, Scope, Scopes, SourceId, Token, User,
@@ -48,54 +48,18 @@ fn full() -> Record {
     full
 }
 
-/// What the vault would show of a snapshot, without ids, status and sightings.
-fn seen(snapshot: &Snapshot) -> Vec<Record> {
-    let tokens = snapshot.tokens.iter().map(|row| {
-        let token = &row.body;
-        let app = &snapshot.apps[usize::try_from(token.app.unwrap()).unwrap()].body;
-        let account = |key: u64| &snapshot.accounts[usize::try_from(key).unwrap()].body;
-        let mut seen = record(token.instance.as_str(), None, token.access_token.expose());
-        seen.user = match token.account.map(account) {
-            None => User::Application,
-            Some(account) => {
-                seen.account_created_at = account.created_at;
-                account.username.clone().map_or(User::Unknown, User::Named)
-            }
-        };
-        seen.app.name = app.name.clone();
-        seen.app.client_id = app.client_id.clone();
-        seen.app.client_secret = app.client_secret.clone();
-        seen.app.redirect_uris = app.redirect_uris.clone();
-        seen.app.scopes = app.scopes.clone();
-        seen.app.website = app.website.clone();
-        seen.app.base_url = app.base_url.clone();
-        seen.app.superapp = app.superapp;
-        seen.app.confidential = app.confidential;
-        seen.app.owner = app.owner.and_then(|key| account(key).username.clone());
-        seen.app.created_at = app.created_at;
-        seen.refresh_token = token.refresh_token.clone();
-        seen.token_type = token.token_type.clone().unwrap_or("Bearer".into());
-        seen.scopes = token.scopes.clone();
-        seen.created_at = token.created_at;
-        seen.expires_at = token.expires_at;
-        seen.revoked_at = token.revoked_at;
-        seen
-    });
-    tokens.collect()
-}
-
 #[test]
 fn an_exported_record_comes_back_whole() {
     let mut application = record("m.example", None, "application");
     application.user = User::Application;
-    let records = [full(), record("m.example", None, "bare"), application];
-    let lines: Vec<_> = records
+    let exported = [full(), record("m.example", None, "bare"), application];
+    let lines: Vec<_> = exported
         .iter()
         .map(|record| line(&RecordJson::new(record, Reveal::Yes)).to_string())
         .collect();
     for text in [lines.join("\n"), format!("[{}]\n", lines.join(",\r\n"))] {
         let snapshot = import(&text).unwrap();
-        assert_eq!(seen(&snapshot), records);
+        assert_eq!(records(&snapshot), exported);
         assert_eq!(snapshot.completeness, Completeness::Partial);
         assert_eq!(snapshot.source.location, "-");
         assert_eq!(snapshot.source.host, "");
@@ -131,7 +95,7 @@ fn without_reveal_no_secret_is_there_and_import_says_why() {
 #[test]
 fn instance_and_token_are_enough() {
     let snapshot = import("{\"instance\":\"M.Example\",\"access_token\":\"t\"}").unwrap();
-    assert_eq!(seen(&snapshot), [record("m.example", None, "t")]);
+    assert_eq!(records(&snapshot), [record("m.example", None, "t")]);
 }
 
 #[test]
