@@ -5,6 +5,9 @@
 //! then, in newer versions, the API address, the client_id and the client_secret; a client file is client_id,
 //! client_secret, API address, name of the app. Files of older versions stop early. No file says whose token it is.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     ops::Range,
     path::{Path, PathBuf},
