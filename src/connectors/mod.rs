@@ -5,13 +5,26 @@
 //! expand or fetch anything that a file names. Reading is bounded; writing is a [`Prepared`] plan that somebody
 //! applies or drops.
 
+pub mod clients;
+pub mod csv;
+//mod discovery;
 mod error;
+pub mod json;
+mod json_text;
+mod place;
+pub mod rails;
 mod registry;
+mod rewrite;
+#[cfg(test)]
+mod testing;
+mod tree;
+mod values;
 
 use std::path::PathBuf;
 
 use crate::model::{Domain, Outcome, Plan, Record, Snapshot};
 
+//pub use discovery::{Found, discover, recognise};
 pub use error::Error;
 pub use registry::{all, find, sinks, sources};
 
@@ -34,10 +47,43 @@ pub trait Source: Sync {
     /// [`Error`] when the file can't be read or is not what this connector reads.
     fn read(&self, request: &ReadRequest) -> Result<Snapshot, Error>;
 
+    /// Reads the same from bytes that came through a pipe. The source's location is then `request.path`, `-`.
+    ///
+    /// # Errors
+    /// [`Error::NeedsFile`] when the connector needs a file or folder; else as [`Source::read`].
+    fn read_bytes(&self, _request: &ReadRequest, _bytes: &[u8]) -> Result<Snapshot, Error> {
+        Err(Error::NeedsFile {
+            connector: self.name(),
+        })
+    }
+
+    /// How narrowly the format is defined: of two connectors that can read the same file, the narrower one is meant.
+    fn specificity(&self) -> Specificity;
+
+    /// Whether the contents of `request.path` are what this connector reads. A format without marks of its own fits
+    /// only where something was found.
+    fn fits(&self, request: &ReadRequest) -> bool {
+        self.read(request).is_ok_and(|snapshot| {
+            self.specificity() == Specificity::Client
+                || !(snapshot.tokens.is_empty() && snapshot.warnings.is_empty())
+        })
+    }
+
     /// The way back, where the format has one.
     fn sink(&self) -> Option<&dyn Sink> {
         None
     }
+}
+
+/// How narrowly a format is defined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Specificity {
+    /// Anything with the usual names in it (`generic`).
+    Generic,
+    /// A convention that many programs share (`dotenv`, `mastodon-py`).
+    Convention,
+    /// What one client writes.
+    Client,
 }
 
 /// A place that tokens can be put back into.

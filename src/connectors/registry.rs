@@ -1,6 +1,10 @@
 //! Every connector there is. A new one is its file and its line here.
 
-use super::Source;
+use super::{
+    Source,
+    clients::{MastodonPy, Toot},
+    json::Json,
+};
 
 /// All connectors, in the order in which `discover` and `backup` take them.
 pub fn all() -> &'static [&'static dyn Source] {
@@ -24,4 +28,4 @@ pub fn sinks() -> impl Iterator<Item = &'static str> {
         .map(|source| source.name())
 }
 
-const ALL: &[&dyn Source] = &[];
+const ALL: &[&dyn Source] = &[&Toot, &MastodonPy, &Json];

@@ -95,6 +95,24 @@ pub struct Token {
     pub account: Option<u64>,
 }
 
+impl Token {
+    /// A token of which nothing else is known.
+    pub fn new(instance: Domain, access_token: Secret) -> Self {
+        Self {
+            instance,
+            access_token,
+            refresh_token: None,
+            token_type: None,
+            scopes: None,
+            created_at: None,
+            expires_at: None,
+            revoked_at: None,
+            app: None,
+            account: None,
+        }
+    }
+}
+
 /// A row and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row<T> {
@@ -168,6 +186,11 @@ impl Snapshot {
         token.account =
             account.map(|account| self.index.accounts.intern(&mut self.accounts, account));
         self.index.tokens.intern(&mut self.tokens, token);
+    }
+
+    /// Adds an account by itself (the owner of an app) and returns its row key; an equal one is shared.
+    pub fn add_account(&mut self, account: Account) -> u64 {
+        self.index.accounts.intern(&mut self.accounts, account)
     }
 
     /// Adds a warning.

@@ -1,0 +1,187 @@
+//! `export dotenv`: assignments that bots and this connector read.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    connectors::values::{self, shown},
+    model::{Record, Secret},
+};
+
+/// An environment file, and what it leaves out.
+pub struct Exported {
+    /// The file. It holds the secrets.
+    pub text: Zeroizing<String>,
+    /// Records that are left out, one sentence each.
+    pub left_out: Vec<String>,
+}
+
+/// The records as `MASTODON_…` assignments; several of them get a prefix made of user and instance.
+///
+/// Values are written so that a shell which sources the file and every loader read the same: bare where no character
+/// means anything, else in single quotes, else in double quotes with `\"`, `\\`, `\$` and `` \` ``.
+pub fn export(records: &[Record]) -> Exported {
+    let mut lines: Vec<Zeroizing<String>> = Vec::new();
+    let mut left_out = Vec::new();
+    let mut prefixes = BTreeSet::new();
+    for record in records {
+        let base_url = record.app.base_url.clone();
+        let base_url = base_url.unwrap_or_else(|| format!("https://{}", record.instance));
+        let client_secret = record.app.client_secret.as_ref().map(Secret::expose);
+        let values = [
+            ("API_BASE_URL", Some(base_url.as_str())),
+            ("ACCESS_TOKEN", Some(record.access_token.expose())),
+            ("CLIENT_ID", record.app.client_id.as_deref()),
+            ("CLIENT_SECRET", client_secret),
+        ];
+        if !values
+            .iter()
+            .all(|(_, value)| value.is_none_or(values::is_visible))
+        {
+            left_out.push(format!(
+                "{}: it holds white space or characters that no loader reads the same",
+                record.short_id()
+            ));
+            continue;
+        }
+        let prefix = if records.len() > 1 {
+            unique(prefix(record), &mut prefixes)
+        } else {
+            String::new()
+        };
+        let mut text = Zeroizing::new(String::with_capacity(
+            length(&values) + prefix.len() * 4 + 512,
+        ));
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "# {}", shown(&record.key().to_string()));
+        for (name, value) in values {
+            if let Some(value) = value {
+                let _ = write!(text, "{prefix}MASTODON_{name}=");
+                quote(&mut text, value);
+                text.push('\n');
+            }
+        }
+        lines.push(text);
+    }
+    let mut text = Zeroizing::new(String::with_capacity(
+        lines.iter().map(|text| text.len() + 1).sum(),
+    ));
+    for (at, block) in lines.iter().enumerate() {
+        if at > 0 {
+            text.push('\n');
+        }
+        text.push_str(block);
+    }
+    Exported { text, left_out }
+}
+
+fn length(values: &[(&str, Option<&str>)]) -> usize {
+    values
+        .iter()
+        .map(|(_, value)| 2 * value.unwrap_or_default().len())
+        .sum()
+}
+
+/// `ALICE_M_EXAMPLE_`: what a shell takes for a name.
+fn prefix(record: &Record) -> String {
+    let user = record.user.name().unwrap_or_default();
+    let name = format!("{user} {}", record.instance);
+    let mut prefix: String = name
+        .trim()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    if prefix.starts_with(|c: char| c.is_ascii_digit()) {
+        prefix.insert(0, '_');
+    }
+    prefix.push('_');
+    prefix
+}
+
+fn unique(prefix: String, taken: &mut BTreeSet<String>) -> String {
+    let mut name = prefix.clone();
+    let mut number = 2;
+    while !taken.insert(name.clone()) {
+        name = format!("{prefix}{number}_");
+        number += 1;
+    }
+    name
+}
+
+fn quote(out: &mut String, value: &str) {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:@%+,=-".contains(&byte);
+    if value.bytes().all(is_plain) {
+        out.push_str(value);
+    } else if value.contains('\'') {
+        out.push('"');
+        for c in value.chars() {
+            if matches!(c, '"' | '\\' | '$' | '`') {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+        out.push('"');
+    } else {
+        out.push('\'');
+        out.push_str(value);
+        out.push('\'');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connectors::testing::record;
+
+    #[test]
+    fn one_record_has_the_usual_names() {
+        let mut one = record("mastodon.example", Some("alice"), "-to_ken=");
+        one.app.client_id = Some("i d".into());
+        assert_eq!(export(&[one.clone()]).left_out.len(), 1);
+        one.app.client_id = Some("it's`$x".into());
+        one.app.client_secret = Some("a$b#c".into());
+        assert_eq!(
+            export(&[one]).text.as_str(),
+            "# alice@mastodon.example/it's\\u{60}$x\n\
+             MASTODON_API_BASE_URL=https://mastodon.example\n\
+             MASTODON_ACCESS_TOKEN=-to_ken=\n\
+             MASTODON_CLIENT_ID=\"it's\\`\\$x\"\n\
+             MASTODON_CLIENT_SECRET='a$b#c'\n"
+                .replace("\\u{60}", "`")
+        );
+    }
+
+    #[test]
+    fn several_records_get_names_of_their_own() {
+        let mut hostile = record("m.example", Some("x\nexport A=$(id)\u{1b}"), "c");
+        hostile.app.base_url = Some("https://m.example".into());
+        let text = export(&[
+            record("m.example", Some("alice"), "a"),
+            record("m.example", Some("alice"), "b"),
+            record("0.example", None, "d"),
+            hostile,
+        ])
+        .text;
+        for line in [
+            "ALICE_M_EXAMPLE_MASTODON_ACCESS_TOKEN=a",
+            "ALICE_M_EXAMPLE_2_MASTODON_ACCESS_TOKEN=b",
+            "_0_EXAMPLE_MASTODON_ACCESS_TOKEN=d",
+        ] {
+            assert!(
+                text.lines().any(|known| known == line),
+                "{line} in {}",
+                *text
+            );
+        }
+        let is_expected =
+            |line: &str| line.is_empty() || line.starts_with('#') || line.contains("_MASTODON_");
+        assert!(text.lines().all(is_expected) && !text.contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,5 @@
+//! Environment files (`.env`) with `MASTODON_…` assignments.
+
+mod export;
+
+pub use export::{Exported, export};

@@ -1,0 +1,9 @@
+//! One file per client app: where it keeps its store, what stands where in it, how to put a token back, and the
+//! evidence for all of that.
+
+pub mod dotenv;
+mod mastodon_py;
+mod toot;
+
+pub use mastodon_py::MastodonPy;
+pub use toot::Toot;

@@ -1,0 +1,147 @@
+//! Write-back to a text file, as a plan: the spans that change, and nothing else.
+
+use std::{ops::Range, path::Path};
+
+use zeroize::Zeroizing;
+
+use crate::model::{Action, Outcome, Plan, PlannedChange, Record};
+
+use super::{Error, Prepared, WriteRequest, place, place::Loaded};
+
+/// Spans of a file and what will stand there instead.
+#[derive(Default)]
+pub(crate) struct Edits(Vec<(Range<usize>, Zeroizing<String>)>);
+
+impl Edits {
+    /// Replaces a span, unless that text stands there already. An empty span inserts.
+    pub(crate) fn replace(&mut self, file: &Loaded, span: &Range<usize>, text: &str) {
+        if file.bytes().get(span.clone()) != Some(text.as_bytes()) {
+            self.0.push((span.clone(), Zeroizing::new(text.to_owned())));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many spans change so far: tells whether a record added any.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Forgets the spans beyond the first `len`.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    /// The file with the spans replaced; insertions at one place stand in the order given.
+    pub(crate) fn apply(mut self, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+        self.0.sort_by_key(|(span, _)| (span.start, span.end));
+        let added: usize = self.0.iter().map(|(_, text)| text.len()).sum();
+        let mut out = Zeroizing::new(Vec::with_capacity(bytes.len() + added));
+        let mut from = 0;
+        for (span, text) in &self.0 {
+            out.extend_from_slice(bytes.get(from..span.start).unwrap_or_default());
+            out.extend_from_slice(text.as_bytes());
+            from = span.end.max(from);
+        }
+        out.extend_from_slice(bytes.get(from..).unwrap_or_default());
+        out
+    }
+}
+
+/// A plan for one file.
+pub(crate) struct Rewrite {
+    plan: Plan,
+    file: Loaded,
+    contents: Zeroizing<Vec<u8>>,
+    now: jiff::Timestamp,
+}
+
+impl Rewrite {
+    /// The plan that these edits of the file are.
+    pub(crate) fn new(
+        connector: &'static str,
+        file: Loaded,
+        edits: Edits,
+        changes: Vec<PlannedChange>,
+        notes: Vec<String>,
+        request: &WriteRequest,
+    ) -> Box<dyn Prepared> {
+        let contents = edits.apply(file.bytes());
+        Box::new(Self {
+            plan: Plan {
+                target: target(connector, file.path()),
+                changes,
+                notes,
+            },
+            file,
+            contents,
+            now: request.now,
+        })
+    }
+}
+
+impl Prepared for Rewrite {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn apply(self: Box<Self>) -> Result<Outcome, Error> {
+        let backup = if self.contents.as_slice() == self.file.bytes() {
+            None
+        } else {
+            place::replace(&self.file, &self.contents, self.now)?
+        };
+        Ok(Outcome {
+            plan: self.plan,
+            backup,
+        })
+    }
+}
+
+/// A plan that refuses every record for the same reason.
+pub(crate) fn refused_all(
+    connector: &'static str,
+    path: &Path,
+    records: &[Record],
+    why: &str,
+) -> Box<dyn Prepared> {
+    let changes = records
+        .iter()
+        .map(|record| change(record, Action::Refuse, why));
+    Box::new(Refused(Plan {
+        target: target(connector, path),
+        changes: changes.collect(),
+        notes: Vec::new(),
+    }))
+}
+
+struct Refused(Plan);
+
+impl Prepared for Refused {
+    fn plan(&self) -> &Plan {
+        &self.0
+    }
+
+    fn apply(self: Box<Self>) -> Result<Outcome, Error> {
+        Ok(Outcome {
+            plan: self.0,
+            backup: None,
+        })
+    }
+}
+
+/// One line of a plan.
+pub(crate) fn change(record: &Record, action: Action, detail: impl Into<String>) -> PlannedChange {
+    PlannedChange {
+        id: record.id,
+        short_id: record.short_id(),
+        action,
+        detail: detail.into(),
+    }
+}
+
+fn target(connector: &str, path: &Path) -> String {
+    format!("{connector} {}", path.display())
+}
