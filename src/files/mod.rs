@@ -1,5 +1,112 @@
-//! Files: the only door to the file system.
+//! Files: the only door to the file system for everything but the vault file.
+//!
+//! Promises that reading is bounded, that a new file is private from its first byte, and that a file is there as a
+//! whole or not at all.
 
 mod staged;
 
+use std::{
+    fs::{DirBuilder, File},
+    io::{self, Read, Write},
+    path::Path,
+};
+
+use zeroize::Zeroizing;
+
 pub use staged::{Staged, sync_folder};
+
+/// Reads a file of at most `max_bytes`.
+///
+/// # Errors
+/// `FileTooLarge` when it is larger, `IsADirectory` for a folder; those of the system.
+pub fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let too_large = || {
+        io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is larger than {max_bytes} bytes"),
+        )
+    };
+    if metadata.len() > max_bytes {
+        return Err(too_large());
+    }
+    // The capacity comes first: a buffer that grows leaves copies of secrets behind. A pipe has no length of its own.
+    let expected = usize::try_from(metadata.len()).unwrap_or_default();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(expected.max(LEAST_BUFFER) + 1));
+    file.take(max_bytes + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(too_large());
+    }
+    Ok(bytes)
+}
+
+/// Writes a new file, mode 0600, where nothing may be; it is there once it is complete and durable.
+///
+/// # Errors
+/// `AlreadyExists`, or those of the system. Nothing has changed then.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if std::fs::symlink_metadata(path).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let staged = Staged::beside(path)?;
+    staged.file().write_all(bytes)?;
+    staged.publish_new()
+}
+
+/// Makes a folder and those above it, mode 0700, where they are missing.
+///
+/// # Errors
+/// Those of the system.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Small files and pipes are read without growing the buffer.
+const LEAST_BUFFER: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn reading_is_bounded_and_writing_new_never_overwrites() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        write_new(&path, b"12345").unwrap();
+        assert_eq!(read_bounded(&path, 5).unwrap().as_slice(), b"12345");
+        let error = read_bounded(&path, 4).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        let error = read_bounded(folder.path(), 4).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+        let error = write_new(&path, b"x").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read_bounded(&path, 5).unwrap().as_slice(), b"12345");
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        // A link that leads nowhere is something, too.
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).unwrap();
+        assert!(write_new(&link, b"x").is_err());
+        assert!(!folder.path().join("nowhere").exists());
+    }
+
+    #[test]
+    fn new_folders_are_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        create_private_folder(&path).unwrap();
+        create_private_folder(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}
