@@ -127,6 +127,7 @@ impl Instance {
                 },
                 note: None,
                 accept_shrink: false,
+                origin: None,
             })
             .unwrap();
         for (key, app) in self.apps() {

@@ -7,7 +7,7 @@
 
 pub mod clients;
 pub mod csv;
-//mod discovery;
+mod discovery;
 mod error;
 pub mod json;
 mod json_text;
@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 use crate::model::{Domain, Outcome, Plan, Record, Snapshot};
 
-//pub use discovery::{Found, discover, recognise};
+pub use discovery::{Found, discover, recognise};
 pub use error::Error;
 pub use registry::{all, find, sinks, sources};
 
@@ -67,6 +67,12 @@ pub trait Source: Sync {
             self.specificity() == Specificity::Client
                 || !(snapshot.tokens.is_empty() && snapshot.warnings.is_empty())
         })
+    }
+
+    /// Whether it reads the place itself, as it is now, so that what is missing there is gone. Material with a date of
+    /// its own (an interchange file) is not.
+    fn is_live(&self) -> bool {
+        true
     }
 
     /// The way back, where the format has one.

@@ -23,6 +23,7 @@ use super::{
     Error, Medium, SlotInfo, VaultId,
     header::Header,
     layout::{MAX_BLOCKS, UNIT, UNIT_U64, block_unit},
+    open::previous_of,
     tree::{HEAD_BYTES, Kind, Tree, associated},
 };
 
@@ -148,6 +149,20 @@ impl EncryptedFile {
     /// error"; this is the one that it was told.
     pub fn take_failure(&self) -> Option<Error> {
         self.state().failure.take()
+    }
+
+    /// Removes what a rewrite kept of the vault as it was before; answers where that was, if there was anything.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove_previous(&self) -> Result<Option<PathBuf>, Error> {
+        let path = std::fs::canonicalize(&self.0.path).unwrap_or_else(|_| self.0.path.clone());
+        let previous = previous_of(&path);
+        match std::fs::remove_file(&previous) {
+            Ok(()) => Ok(Some(previous)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::io("remove", &previous, source)),
+        }
     }
 
     /// The key slots in use. Nothing in them is secret.

@@ -249,7 +249,7 @@ impl StagedVault {
 }
 
 /// Where the former file of a vault is kept.
-pub(crate) fn previous_of(path: &Path) -> PathBuf {
+pub(super) fn previous_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".prev");
     path.with_file_name(name)

@@ -19,6 +19,19 @@ pub struct ImportContext {
     pub note: Option<String>,
     /// Whether rows may end even though suspiciously many are missing.
     pub accept_shrink: bool,
+    /// Who recorded the run before, where it is taken over from another vault.
+    pub origin: Option<Origin>,
+}
+
+/// Who recorded a run in the vault that it is taken over from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// When that vault learnt it.
+    pub recorded_at: Timestamp,
+    /// Who recorded it there.
+    pub actor: Actor,
+    /// Version of the program that did.
+    pub tool_version: String,
 }
 
 impl Vault {
@@ -49,6 +62,7 @@ impl Vault {
             actor: context.actor.clone(),
             note: context.note.clone(),
             accept_shrink: context.accept_shrink,
+            origin: context.origin.clone(),
         })?;
         for warning in &snapshot.warnings {
             run.warn(&warning.message);

@@ -50,11 +50,11 @@ use crate::{
 pub use audit::{AuditEntry, AuditEvent};
 pub use check::CheckReport;
 pub use error::Error;
-pub use import::ImportContext;
+pub use import::{ImportContext, Origin};
 pub use index::ChangeKind;
 pub use open::{Rewritten, compact, rekey};
 pub use query::{
-    Choice, Difference, DifferenceKind, Event, EventKind, KeyHistory, Query, RunChange,
+    Choice, Difference, DifferenceKind, Event, EventKind, KeyHistory, Query, RunChange, RunRow,
     TokenHistory,
 };
 pub use rows::Relation;

@@ -82,8 +82,10 @@ impl Vault {
 }
 
 /// What a rewrite did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Rewritten {
+    /// The new file, in its place.
+    pub file: EncryptedFile,
     /// Length of the file before, in bytes.
     pub before_bytes: u64,
     /// Length of the file after, in bytes.
@@ -178,6 +180,7 @@ fn rewrite(
     Ok(Rewritten {
         before_bytes,
         after_bytes: file.file_len()?,
+        file,
         previous,
     })
 }

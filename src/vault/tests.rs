@@ -152,6 +152,7 @@ fn record(vault: &mut Vault, given: &Given) -> Run {
             actor: actor(),
             note: None,
             accept_shrink: given.accept_shrink,
+            origin: None,
         })
         .unwrap();
     for (key, variant) in &given.apps {
@@ -376,6 +377,7 @@ fn a_run_that_is_dropped_leaves_nothing() {
         actor: actor(),
         note: None,
         accept_shrink: false,
+        origin: None,
     };
     let mut run = vault.begin_run(start(1)).unwrap();
     run.token(1, &import::token_row(&token((0, None, 0, false))))
@@ -430,6 +432,7 @@ fn the_same_client_file_twice_adds_nothing() {
         actor: actor(),
         note: None,
         accept_shrink: false,
+        origin: None,
     };
     let first = vault.import(&snapshot, &context(1)).unwrap();
     assert_eq!(first.counts.tokens.added, 30);
@@ -489,6 +492,7 @@ fn where_the_bytes_go() {
         actor: actor(),
         note: None,
         accept_shrink: false,
+        origin: None,
     };
     let mut run = vault.begin_run(start).unwrap();
     let count = 100_000u64;

@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 use super::{
-    AuditEvent, Error, Vault, audit,
+    AuditEvent, Error, Origin, Vault, audit,
     index::{self, ByAccount, ByDigest, ByName, Change, ChangeKind},
     packed::{Fate, Merge, Row, Space},
     relation::{Noted, Of, Place, Relating, Verdict},
@@ -44,6 +44,8 @@ pub struct RunStart {
     pub note: Option<String>,
     /// Whether rows may end even though suspiciously many are missing.
     pub accept_shrink: bool,
+    /// Who recorded the run before, where it is taken over from another vault.
+    pub origin: Option<Origin>,
 }
 
 /// A token row as it comes in: borrowed, because there may be millions. Times in microseconds since 1970-01-01 UTC.
@@ -267,16 +269,21 @@ impl RunWriter<'_> {
             index::by_account(source),
             &mut self.by_account,
         )?;
+        let origin = self.start.origin.unwrap_or_else(|| Origin {
+            recorded_at: self.start.now,
+            actor: self.start.actor.clone(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
         let run = Run {
             id: self.number,
             source: self.source,
             effective_at: self.place.at.timestamp(),
-            recorded_at: self.start.now,
-            actor: self.start.actor,
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            recorded_at: origin.recorded_at,
+            actor: origin.actor,
+            tool_version: origin.tool_version,
             scope: self.start.scope,
             outcome,
-            from_the_future: self.place.at > Moment::from(self.start.now),
+            from_the_future: self.place.at > Moment::from(origin.recorded_at),
             note: self.start.note,
             counts,
             warnings: self.warnings,
@@ -287,7 +294,7 @@ impl RunWriter<'_> {
             &self.transaction,
             &self.vault.keys.audit,
             &event,
-            &run.actor,
+            &self.start.actor,
             self.start.now,
         )?;
         self.vault.commit(self.transaction)?;

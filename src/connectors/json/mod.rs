@@ -26,7 +26,7 @@ pub struct Json;
 
 impl Source for Json {
     fn name(&self) -> &'static str {
-        "json"
+        NAME
     }
 
     fn title(&self) -> &'static str {
@@ -39,6 +39,10 @@ impl Source for Json {
 
     fn specificity(&self) -> Specificity {
         Specificity::Client
+    }
+
+    fn is_live(&self) -> bool {
+        false
     }
 
     fn read(&self, request: &ReadRequest) -> Result<Snapshot, Error> {
@@ -56,6 +60,9 @@ impl Source for Json {
         read::records(bytes, source).map_err(|problem| problem.at(&request.path))
     }
 }
+
+/// Its name on the command line.
+pub const NAME: &str = "json";
 
 /// A million records of 1 KiB: larger material is split by lines.
 pub const MAX_BYTES: u64 = 1 << 30;

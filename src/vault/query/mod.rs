@@ -8,6 +8,7 @@ mod changes;
 mod history;
 mod join;
 mod resolve;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -17,6 +18,7 @@ use crate::vault::{Error, Ever, Reader, Vault};
 pub use changes::{Difference, DifferenceKind, RunChange};
 pub use history::{Event, EventKind, KeyHistory, TokenHistory};
 pub use resolve::Choice;
+pub use rows::RunRow;
 
 use join::{Observation, Sources, join, observe};
 

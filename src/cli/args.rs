@@ -1,0 +1,460 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tuskvault::model::{Domain, Selector};
+
+/// Back up the OAuth tokens of Mastodon apps in a password-protected vault, with history.
+#[derive(Parser)]
+#[command(
+    name = "tuskvault",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Try `tuskvault demo`: a guided tour on a throw-away vault.\n\
+Exit codes: 0 done, 1 failed, 2 usage or no password, 3 wrong password or key, 4 vault damaged or of a later version,\n\
+5 nothing matches, 6 ambiguous, 7 vault in use, 8 source or target can't be read or written, 9 done in part."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Global options")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub(crate) struct Global {
+    /// The vault file [default: vault.tusk in the data folder of this system]
+    #[arg(long, global = true, env = "TUSKVAULT_VAULT", value_name = "PATH")]
+    pub(crate) vault: Option<PathBuf>,
+    /// File whose first line is the passphrase; `-` reads standard input
+    #[arg(
+        long,
+        global = true,
+        env = "TUSKVAULT_PASSWORD_FILE",
+        value_name = "PATH"
+    )]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Command whose first line of output is the passphrase, run through the shell
+    #[arg(
+        long,
+        global = true,
+        env = "TUSKVAULT_PASSWORD_COMMAND",
+        value_name = "CMD"
+    )]
+    pub(crate) password_command: Option<String>,
+    /// Key file, alone or with a passphrase
+    #[arg(long, global = true, env = "TUSKVAULT_KEY_FILE", value_name = "PATH")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Print JSON Lines: one object per line, nothing else
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// How long to wait for another process that has the vault
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10)]
+    pub(crate) lock_timeout: u64,
+    /// Answer every question with yes
+    #[arg(short, long, global = true)]
+    pub(crate) yes: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
+    /// Say nothing but errors and what was asked for
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+    /// Show no progress
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+    /// Acknowledge once that the vault is older than what this machine has seen
+    #[arg(long, global = true)]
+    pub(crate) accept_older: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Init(Init),
+    Discover(Discover),
+    Backup(Backup),
+    Import(Import),
+    Restore(Restore),
+    Export(Export),
+    List(List),
+    Show(Show),
+    History(History),
+    Log(Log),
+    Diff(Diff),
+    /// Say, without a password, when each source was last backed up and what is overdue
+    #[command(
+        after_help = "Examples:\n  tuskvault status\n  tuskvault status --json   # exit code 9 when something is overdue or suspicious"
+    )]
+    Status,
+    /// Read and authenticate everything in the vault
+    #[command(after_help = "Example:\n  tuskvault check   # exit code 4 when something is wrong")]
+    Check,
+    Key(Key),
+    Rekey(Rekey),
+    Compact(Compact),
+    /// Take a guided tour on a throw-away vault with sample client files
+    #[command(after_help = "Example:\n  tuskvault demo   # needs nothing, leaves nothing behind")]
+    Demo,
+    Completions(Completions),
+    Man(Man),
+}
+
+/// The cost of a key derivation.
+#[derive(Args, Clone, Copy, Default)]
+pub(crate) struct Kdf {
+    /// Memory of the key derivation in MiB, at least 8 [default: measured, half a second to unlock]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) kdf_memory: Option<u32>,
+    /// Passes of the key derivation [default: 3]
+    #[arg(long, value_name = "N")]
+    pub(crate) kdf_iterations: Option<u32>,
+    /// Lanes of the key derivation [default: 4]
+    #[arg(long, value_name = "N")]
+    pub(crate) kdf_parallelism: Option<u32>,
+}
+
+/// Create a vault
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault init\n  tuskvault init --key-file ~/stick/vault.key   # passphrase and key file; makes the file if it is missing\n  tuskvault init --key-file ~/stick/vault.key --no-passphrase"
+)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) kdf: Kdf,
+    /// Let the key file alone open the vault
+    #[arg(long, requires = "key_file")]
+    pub(crate) no_passphrase: bool,
+}
+
+/// Find the client apps on this machine; needs no vault, shows no secret
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault discover\n  tuskvault discover --root /mnt/old-laptop/home/me"
+)]
+pub(crate) struct Discover {
+    /// Look inside this folder, as if it were a home folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+}
+
+/// Import from every client app on this machine, one run per source
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault backup\n  tuskvault backup toot --note \"before the upgrade\""
+)]
+pub(crate) struct Backup {
+    /// Only these connectors
+    #[arg(value_name = "CONNECTOR")]
+    pub(crate) connectors: Vec<String>,
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct RunOptions {
+    /// A note that is kept with the run
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// Believe a source that suddenly holds much less than before
+    #[arg(long)]
+    pub(crate) accept_shrink: bool,
+}
+
+/// Import one source
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault import toot --path ~/old-home/.config/toot\n  tuskvault import auto bot/config.json --instance m.example\n  tuskvault import json records.json\n  ssh server cat records.json | tuskvault import json -"
+)]
+pub(crate) struct Import {
+    /// The connector, or `auto` to find out by content
+    pub(crate) connector: String,
+    /// A file or folder; `-` reads standard input (json)
+    #[arg(value_name = "PATH", conflicts_with = "path")]
+    pub(crate) place: Option<PathBuf>,
+    /// A file or folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<PathBuf>,
+    /// The instance, where the file doesn't say
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) instance: Option<String>,
+    /// The user, where the file doesn't say
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+}
+
+/// Write records back into a client app
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault restore alice@m.example/toot --to toot\n  tuskvault restore alice@m.example/toot~1 --to toot   # the token before the current one\n  tuskvault restore alice@m.example --to dotenv --path bot/.env --as-of 2026-03-01\n  tuskvault restore tk_7f3a2c9d --to toot --dry-run"
+)]
+pub(crate) struct Restore {
+    /// [USER@]INSTANCE[/APP] or tk_…, with ~N for the Nth token before
+    pub(crate) selector: Selector,
+    /// The connector to write to
+    #[arg(long, value_name = "CONNECTOR")]
+    pub(crate) to: String,
+    /// The file or folder to write to
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<PathBuf>,
+    /// As it was then
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) as_of: Option<String>,
+    /// Every record that the selector names
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// What to do with tokens that are known to be revoked or expired
+    #[arg(long, value_name = "HOW", default_value = "skip")]
+    pub(crate) revoked: Dead,
+    /// Replace the app (client_id) that the client has for the instance
+    #[arg(long)]
+    pub(crate) replace_app: bool,
+}
+
+/// What a restore does with tokens that are known not to work any more.
+#[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub(crate) enum Dead {
+    /// Leave them out
+    Skip,
+    /// Restore them as they are
+    Keep,
+}
+
+/// Print records in another format
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault export json > records.json\n  tuskvault export json --reveal --history -o everything.json\n  tuskvault export dotenv alice@m.example/bot --reveal -o .env\n  tuskvault export rails alice@m.example --reveal"
+)]
+pub(crate) struct Export {
+    /// The format
+    pub(crate) format: Format,
+    /// [USER@]INSTANCE[/APP] or tk_… [default: everything]
+    pub(crate) selector: Option<Selector>,
+    /// Write to this new file (mode 0600)
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// As it was then
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) as_of: Option<String>,
+    /// Revoked, expired and gone ones too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// With the secrets
+    #[arg(long)]
+    pub(crate) reveal: bool,
+    /// Every run, so that another vault gets the history too (json)
+    #[arg(long, requires = "reveal")]
+    pub(crate) history: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub(crate) enum Format {
+    Json,
+    Csv,
+    Dotenv,
+    Rails,
+}
+
+/// List records
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault list\n  tuskvault list '*@m.example' --all\n  tuskvault list --as-of 'yesterday' --json"
+)]
+pub(crate) struct List {
+    /// [USER@]INSTANCE[/APP] or tk_…, each part may hold *
+    pub(crate) selector: Option<Selector>,
+    /// As it was then: 2026-03-01, "2026-03-01 14:00", yesterday, "3 days ago", 3d, run:17
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) as_of: Option<String>,
+    /// Revoked, expired and gone ones too
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// Show one record in full
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault show alice@m.example/toot\n  tuskvault show alice@m.example/toot~1 --reveal\n  tuskvault show tk_7f3a2c9d --field access_token"
+)]
+pub(crate) struct Show {
+    /// [USER@]INSTANCE[/APP] or tk_…, with ~N for the Nth token before
+    pub(crate) selector: Selector,
+    /// As it was then
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) as_of: Option<String>,
+    /// With the secrets
+    #[arg(long)]
+    pub(crate) reveal: bool,
+    /// Print one field alone, as --json names it (app.client_id for those of the app); naming a secret one reveals it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) field: Option<String>,
+}
+
+/// Tell every state that a key or token had
+#[derive(Args)]
+#[command(after_help = "Example:\n  tuskvault history alice@m.example/toot")]
+pub(crate) struct History {
+    /// [USER@]INSTANCE[/APP] or tk_…
+    pub(crate) selector: Selector,
+    /// As it was known then
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) as_of: Option<String>,
+}
+
+/// List the runs, or the changes of one run
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault log\n  tuskvault log --source toot --since 30d\n  tuskvault log 17"
+)]
+pub(crate) struct Log {
+    /// The number of a run
+    pub(crate) run: Option<u64>,
+    /// Only runs of sources whose connector or location holds this
+    #[arg(long, value_name = "S")]
+    pub(crate) source: Option<String>,
+    /// Only runs since then
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+}
+
+/// Tell what came, changed and went between two moments
+#[derive(Args)]
+#[command(after_help = "Examples:\n  tuskvault diff yesterday\n  tuskvault diff run:16 run:17")]
+pub(crate) struct Diff {
+    /// From when
+    pub(crate) from: String,
+    /// To when [default: now]
+    pub(crate) to: Option<String>,
+}
+
+/// List and change what opens the vault
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault key list\n  tuskvault key add --new-password-file new.txt\n  tuskvault key new-file ~/stick/vault.key\n  tuskvault key add --new-key-file ~/stick/vault.key --no-passphrase\n  tuskvault key change\n  tuskvault key remove 1"
+)]
+pub(crate) struct Key {
+    #[command(subcommand)]
+    pub(crate) command: KeyCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeyCommand {
+    /// List the key slots; needs no password
+    List,
+    /// Add a key slot
+    Add(NewKey),
+    /// Change what opens a key slot
+    Change {
+        /// The slot [default: the only one of the kind that is given]
+        slot: Option<u8>,
+        #[command(flatten)]
+        new: NewKey,
+    },
+    /// Remove a key slot, but never the last
+    Remove {
+        /// The slot
+        slot: u8,
+    },
+    /// Make a new key file
+    NewFile {
+        /// Where
+        path: PathBuf,
+    },
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct NewKey {
+    /// File whose first line is the new passphrase
+    #[arg(long, value_name = "PATH")]
+    pub(crate) new_password_file: Option<PathBuf>,
+    /// Key file of the slot, alone or with a passphrase
+    #[arg(long, value_name = "PATH")]
+    pub(crate) new_key_file: Option<PathBuf>,
+    /// Let the key file alone open the slot
+    #[arg(long, requires = "new_key_file")]
+    pub(crate) no_passphrase: bool,
+    #[command(flatten)]
+    pub(crate) kdf: Kdf,
+}
+
+/// Encrypt the vault anew under a new master key; only one key slot stays
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault rekey              # asks for a new passphrase\n  tuskvault rekey --no-prev    # keep no former file"
+)]
+pub(crate) struct Rekey {
+    #[command(flatten)]
+    pub(crate) new: NewKey,
+    /// Keep no former file
+    #[arg(long)]
+    pub(crate) no_prev: bool,
+}
+
+/// Rewrite the vault in its smallest form
+#[derive(Args)]
+#[command(after_help = "Example:\n  tuskvault compact --no-prev")]
+pub(crate) struct Compact {
+    /// Keep no former file
+    #[arg(long)]
+    pub(crate) no_prev: bool,
+}
+
+/// Print a completion script for a shell
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  tuskvault completions bash > ~/.local/share/bash-completion/completions/tuskvault"
+)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Print the manual page of the program, or of one command
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault man > tuskvault.1\n  tuskvault man restore | man -l -"
+)]
+pub(crate) struct Man {
+    /// The command
+    pub(crate) command: Option<String>,
+}
+
+impl Kdf {
+    /// Whether any of it was given.
+    pub(crate) fn is_given(self) -> bool {
+        self.kdf_memory.is_some() || self.kdf_iterations.is_some() || self.kdf_parallelism.is_some()
+    }
+}
+
+/// The instance that was typed.
+pub(crate) fn domain(text: Option<&String>) -> Result<Option<Domain>, super::error::Failure> {
+    text.map(|text| {
+        Domain::parse(text).map_err(|error| super::error::Failure::usage(error.to_string()))
+    })
+    .transpose()
+}

@@ -1,0 +1,230 @@
+//! `export`: records in another format.
+
+use std::io::Write;
+
+use tuskvault::{
+    connectors::{
+        clients::dotenv,
+        csv,
+        json::{
+            self, RecordJson, Reveal,
+            history::{HistoryLine, Rows, RunLine},
+        },
+        rails,
+    },
+    files::Staged,
+    model::{Keys, Record, Selector},
+    storage::Access,
+    vault::{self, AuditEvent, Query, RunRow, Vault},
+};
+
+use super::{
+    args::{Export, Format},
+    error::{Exit, Failure},
+    report,
+    session::Session,
+};
+
+pub(crate) fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Failure> {
+    if matches!(args.format, Format::Dotenv | Format::Rails) && !args.reveal {
+        return Err(
+            Failure::usage("this format is nothing without the secrets").hint("add `--reveal`")
+        );
+    }
+    if args.history && (args.format != Format::Json || args.selector.is_some()) {
+        return Err(Failure::usage(
+            "`--history` is for `export json` of everything",
+        ));
+    }
+    let mut vault = if args.reveal {
+        session.open_to_reveal()?
+    } else {
+        session.open(Access::Read)?
+    };
+    let everything = Selector::all();
+    let selector = args.selector.as_ref().unwrap_or(&everything);
+    let query = Query {
+        selector,
+        at: session.moment(args.as_of.as_ref(), &vault)?,
+        all: args.all,
+    };
+    if args.reveal {
+        // Before anything is shown: what can't be noted isn't shown.
+        let mut records = 0;
+        vault.records::<vault::Error>(&query, |_| {
+            records += 1;
+            Ok(())
+        })?;
+        let format = format_name(args.format).to_owned();
+        session.audit(
+            &mut vault,
+            &AuditEvent::Exported {
+                format,
+                selector: selector.to_string(),
+                records,
+            },
+        )?;
+    }
+    let mut target = Target::new(session, args)?;
+    let (written, left_out) = write(session, &vault, args, &query, &mut target)?;
+    if written == 0 && args.selector.is_some() {
+        return Err(session.no_match(&vault, selector, &query)?);
+    }
+    target.finish()?;
+    for sentence in &left_out {
+        session.output.warn(&format!("left out {sentence}"));
+    }
+    if let Some(path) = &args.output {
+        let what = if args.history { "run" } else { "record" };
+        session.output.note(&format!(
+            "wrote {} to {}",
+            report::plural(written, what),
+            path.display()
+        ));
+    }
+    Ok(if left_out.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Partial
+    })
+}
+
+/// Writes what is asked for; answers how many records that were, and what was left out.
+fn write(
+    session: &Session<'_>,
+    vault: &Vault,
+    args: &Export,
+    query: &Query<'_>,
+    target: &mut Target<'_>,
+) -> Result<(u64, Vec<String>), Failure> {
+    let reveal = if args.reveal { Reveal::Yes } else { Reveal::No };
+    let mut written = 0;
+    if args.format == Format::Json && args.history {
+        return Ok((history(vault, target)?, Vec::new()));
+    }
+    if args.format == Format::Json && query.selector.back == 0 {
+        // One at a time: a server's vault has millions.
+        vault.records(query, |record| {
+            written += 1;
+            target.line(&json::line(&RecordJson::new(&record, reveal)))
+        })?;
+        return Ok((written, Vec::new()));
+    }
+    let records: Vec<Record> = session.records(vault, query)?;
+    written = records.len() as u64;
+    let (text, left_out) = match args.format {
+        Format::Json => {
+            for record in &records {
+                target.line(&json::line(&RecordJson::new(record, reveal)))?;
+            }
+            return Ok((written, Vec::new()));
+        }
+        Format::Csv => (csv::export(&records, reveal), Vec::new()),
+        Format::Dotenv => {
+            let exported = dotenv::export(&records);
+            (exported.text, exported.left_out)
+        }
+        Format::Rails => {
+            let script = rails::export(&records, rails::Include::default());
+            (script.text, script.left_out)
+        }
+    };
+    target.write(text.as_bytes())?;
+    Ok((written, left_out))
+}
+
+/// Writes every run with what changed in it, in the order in which they were true; answers how many.
+fn history(vault: &Vault, target: &mut Target<'_>) -> Result<u64, Failure> {
+    let mut runs = vault.runs()?;
+    runs.sort_by_key(|run| (run.effective_at, run.id));
+    for run in &runs {
+        let head = RunLine {
+            // A source of one instance is a server's database, whose row ids stay the same.
+            keys: match run.source.instance {
+                Some(_) => Keys::Server,
+                None => Keys::Local,
+            },
+            rows: Rows::Changes,
+            run: run.clone(),
+        };
+        target.line(&HistoryLine::Run(Box::new(head)).to_json())?;
+        vault.run_rows(run.id, |row| {
+            let line = match row {
+                RunRow::Account(row) => HistoryLine::Account(row),
+                RunRow::App(row) => HistoryLine::App(row),
+                RunRow::Token(row) => HistoryLine::Token(row),
+                RunRow::Gone(relation, key) => HistoryLine::Gone(relation_of(relation), key),
+            };
+            target.line(&line.to_json())
+        })?;
+        target.line(&HistoryLine::End(run.id).to_json())?;
+    }
+    Ok(runs.len() as u64)
+}
+
+fn relation_of(relation: vault::Relation) -> json::history::Relation {
+    match relation {
+        vault::Relation::Accounts => json::history::Relation::Accounts,
+        vault::Relation::Apps => json::history::Relation::Apps,
+        vault::Relation::Tokens => json::history::Relation::Tokens,
+    }
+}
+
+/// Standard output, or a new private file that is there once it is complete.
+enum Target<'s> {
+    Standard(&'s Session<'s>),
+    File(Staged),
+}
+
+impl<'s> Target<'s> {
+    fn new(session: &'s Session<'_>, args: &Export) -> Result<Self, Failure> {
+        let Some(path) = &args.output else {
+            return Ok(Self::Standard(session));
+        };
+        if std::fs::symlink_metadata(path).is_ok() {
+            return Err(
+                Failure::new(Exit::Failed, format!("{} exists already", path.display()))
+                    .path(path)
+                    .hint("nothing was changed; name another file"),
+            );
+        }
+        let staged = Staged::beside(path).map_err(|error| Failure::file("create", path, &error))?;
+        Ok(Self::File(staged))
+    }
+
+    fn line(&mut self, text: &str) -> Result<(), Failure> {
+        self.write(text.as_bytes())?;
+        self.write(b"\n")
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        match self {
+            Self::Standard(session) => session.output.raw(bytes),
+            Self::File(staged) => {
+                let written = staged.file().write_all(bytes);
+                written.map_err(|error| Failure::file("write", staged.target(), &error))
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Standard(_) => Ok(()),
+            Self::File(staged) => {
+                let path = staged.target().to_owned();
+                staged
+                    .publish_new()
+                    .map_err(|error| Failure::file("create", &path, &error))
+            }
+        }
+    }
+}
+
+fn format_name(format: Format) -> &'static str {
+    match format {
+        Format::Json => "json",
+        Format::Csv => "csv",
+        Format::Dotenv => "dotenv",
+        Format::Rails => "rails",
+    }
+}

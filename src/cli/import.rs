@@ -1,0 +1,243 @@
+//! `import`: one source.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use tuskvault::{
+    connectors::{self, ReadRequest, Source, json},
+    files,
+    model::{Run, RunOutcome, Snapshot},
+    vault::{ImportContext, Origin, Vault},
+};
+use zeroize::Zeroizing;
+
+use super::{
+    args::{Import as Args, RunOptions, domain},
+    discover::warn,
+    error::{Exit, Failure, did_you_mean},
+    machine, report,
+    session::Session,
+};
+
+pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
+    let request = request(args)?;
+    let connector = connector(session, args, &request)?;
+    let piped = if request.path == Path::new("-") {
+        Some(standard_input()?)
+    } else {
+        None
+    };
+    if connector.name() == json::NAME
+        && let Some(material) = history_in(&request.path, piped.as_ref())?
+    {
+        return import_history(session, &request.path, &material);
+    }
+    let snapshot = match &piped {
+        Some(bytes) => connector.read_bytes(&request, bytes)?,
+        None => connector.read(&request)?,
+    };
+    warn(session, &snapshot, connector.name());
+    if session.global.dry_run {
+        would_record(session, &snapshot);
+        return Ok(Exit::Done);
+    }
+    let mut vault = session.open_or_create()?;
+    record(session, &mut vault, connector, &snapshot, &args.run)
+}
+
+fn request(args: &Args) -> Result<ReadRequest, Failure> {
+    let path = args.path.as_ref().or(args.place.as_ref());
+    let path = match path {
+        Some(path) => path.clone(),
+        None => usual_place(&args.connector)?,
+    };
+    Ok(ReadRequest {
+        path,
+        instance: domain(args.instance.as_ref())?,
+        user: args.user.clone(),
+        host: machine::surroundings().host,
+    })
+}
+
+/// Where the connector's client keeps its store, when nobody says.
+fn usual_place(connector: &str) -> Result<PathBuf, Failure> {
+    let places = match find(connector) {
+        Ok(connector) => connector.usual_places(&machine::surroundings()),
+        Err(failure) if connector != AUTO => return Err(failure),
+        Err(_) => Vec::new(),
+    };
+    let there = places
+        .iter()
+        .find(|place| place.exists())
+        .or(places.first());
+    there.cloned().ok_or_else(|| {
+        Failure::usage(format!(
+            "which file or folder to read for {connector} is not known"
+        ))
+        .hint("give `--path PATH`")
+    })
+}
+
+fn connector(
+    session: &Session<'_>,
+    args: &Args,
+    request: &ReadRequest,
+) -> Result<&'static dyn Source, Failure> {
+    if args.connector != AUTO {
+        return find(&args.connector);
+    }
+    let connector = connectors::recognise(request)?;
+    session.output.note(&format!(
+        "{} is for {}",
+        request.path.display(),
+        connector.name()
+    ));
+    Ok(connector)
+}
+
+/// The connector of this name.
+pub(crate) fn find(name: &str) -> Result<&'static dyn Source, Failure> {
+    connectors::find(name).ok_or_else(|| {
+        let failure = Failure::usage(format!("there is no connector \"{name}\""));
+        failure.hint(did_you_mean(name, connectors::sources()))
+    })
+}
+
+fn standard_input() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(1 << 20));
+    let read = std::io::stdin()
+        .lock()
+        .take(json::MAX_BYTES + 1)
+        .read_to_end(&mut bytes);
+    read.map_err(|error| {
+        Failure::new(
+            Exit::BadSource,
+            format!("cannot read standard input: {error}"),
+        )
+    })?;
+    if bytes.len() as u64 > json::MAX_BYTES {
+        return Err(Failure::new(
+            Exit::BadSource,
+            "standard input is larger than 1 GiB",
+        ));
+    }
+    Ok(bytes)
+}
+
+/// The material, if it holds runs rather than records.
+fn history_in(
+    path: &Path,
+    piped: Option<&Zeroizing<Vec<u8>>>,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let bytes = match piped {
+        Some(bytes) => bytes.clone(),
+        None => files::read_bounded(path, json::MAX_BYTES)
+            .map_err(|error| Failure::file("read", path, &error).with(Exit::BadSource))?,
+    };
+    Ok(json::history::is_history(&bytes).then_some(bytes))
+}
+
+/// Takes over the runs of another vault; those that are known already add nothing.
+fn import_history(session: &Session<'_>, path: &Path, material: &[u8]) -> Result<Exit, Failure> {
+    // All of it is read before any of it is recorded.
+    let runs = json::history::replay(material, path).collect::<Result<Vec<_>, _>>()?;
+    if session.global.dry_run {
+        session.output.note(&format!(
+            "would record {}",
+            report::plural(runs.len() as u64, "run")
+        ));
+        return Ok(Exit::Done);
+    }
+    let mut vault = session.open_or_create()?;
+    let mut known = vault.runs()?;
+    let mut skipped = 0;
+    for (head, snapshot) in &runs {
+        let theirs = &head.run;
+        let is_same = |run: &Run| {
+            run.source.key == theirs.source.key
+                && (run.effective_at, run.recorded_at) == (theirs.effective_at, theirs.recorded_at)
+        };
+        if known.iter().any(is_same) {
+            skipped += 1;
+            continue;
+        }
+        let context = ImportContext {
+            now: session.now,
+            actor: session.actor.clone(),
+            note: theirs.note.clone(),
+            // Whether it was suspicious was decided when it was recorded.
+            accept_shrink: true,
+            origin: Some(Origin {
+                recorded_at: theirs.recorded_at,
+                actor: theirs.actor.clone(),
+                tool_version: theirs.tool_version.clone(),
+            }),
+        };
+        let run = vault.import(snapshot, &context)?;
+        show(session, &run)?;
+        known.push(run);
+    }
+    session.remember(&vault, None);
+    let recorded = report::plural(runs.len() as u64 - skipped, "run");
+    session.output.note(&format!(
+        "took over {recorded}; {skipped} were known already"
+    ));
+    Ok(Exit::Done)
+}
+
+/// What a dry run says of a snapshot.
+pub(crate) fn would_record(session: &Session<'_>, snapshot: &Snapshot) {
+    let key = &snapshot.source;
+    session.output.note(&format!(
+        "would record {} and {} of {} {}",
+        report::plural(snapshot.tokens.len() as u64, "token"),
+        report::plural(snapshot.apps.len() as u64, "app"),
+        key.connector,
+        report::location(&key.location)
+    ));
+}
+
+/// Records a snapshot as a run and reports it.
+pub(crate) fn record(
+    session: &Session<'_>,
+    vault: &mut Vault,
+    connector: &dyn Source,
+    snapshot: &Snapshot,
+    options: &RunOptions,
+) -> Result<Exit, Failure> {
+    let run = vault.import(snapshot, &session.context(options))?;
+    show(session, &run)?;
+    if !connector.is_live() {
+        session.remember(vault, None);
+        return Ok(Exit::Done);
+    }
+    session.remember(vault, Some(&run));
+    if let Some(trouble) = report::trouble(&run) {
+        session.output.warn(&format!(
+            "{} {}: {trouble}",
+            run.source.key.connector, run.source.key.location
+        ));
+    }
+    if run.outcome == RunOutcome::Complete {
+        session.drop_previous(vault);
+        return Ok(Exit::Done);
+    }
+    Ok(Exit::Partial)
+}
+
+fn show(session: &Session<'_>, run: &Run) -> Result<(), Failure> {
+    if session.output.json {
+        return session.output.object(&json::RunJson::new(run));
+    }
+    let key = &run.source.key;
+    let place = format!("{} {}", key.connector, report::location(&key.location));
+    session.output.line(&super::output::shown(&format!(
+        "{place}: {}",
+        report::run(run)
+    )))
+}
+
+/// The connector that stands for whichever fits.
+const AUTO: &str = "auto";

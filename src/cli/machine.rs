@@ -1,0 +1,123 @@
+//! What the program knows of the machine that it runs on. The environment and the clock are read here and nowhere else.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use etcetera::BaseStrategy;
+use jiff::{Timestamp, ZonedDateTime};
+use tuskvault::{connectors::Surroundings, model::Actor};
+
+/// The time now.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The time now, with the local time zone.
+pub(crate) fn now_here() -> ZonedDateTime {
+    ZonedDateTime::now()
+}
+
+/// Who runs the program, and where.
+pub(crate) fn actor() -> Actor {
+    let user = env::var("USER")
+        .or_else(|_| env::var("LOGNAME"))
+        .or_else(|_| env::var("USERNAME"));
+    Actor {
+        user: user.unwrap_or_else(|_| "?".to_owned()),
+        host: host(),
+    }
+}
+
+fn host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Where client apps may be.
+pub(crate) fn surroundings() -> Surroundings {
+    let folder =
+        |pick: fn(&dyn Folders) -> PathBuf| native().map(|base| pick(&*base)).unwrap_or_default();
+    Surroundings {
+        home: etcetera::home_dir().unwrap_or_default(),
+        config: folder(|base| base.config()),
+        data: folder(|base| base.data()),
+        xdg_config_home: env::var_os("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .filter(|path| !path.as_os_str().is_empty()),
+        current: env::current_dir().unwrap_or_default(),
+        host: host(),
+    }
+}
+
+/// The same inside a folder that is taken for a home folder: a mounted backup, an old disk.
+pub(crate) fn surroundings_in(root: &Path) -> Surroundings {
+    Surroundings {
+        home: root.to_owned(),
+        config: root.join(".config"),
+        data: root.join(".local/share"),
+        xdg_config_home: None,
+        current: root.to_owned(),
+        host: host(),
+    }
+}
+
+/// A path as people write it: the home folder as `~`.
+pub(crate) fn with_tilde(path: &str) -> String {
+    let home = etcetera::home_dir().unwrap_or_default();
+    match Path::new(path).strip_prefix(&home) {
+        Ok(inside) if home.is_absolute() && home.parent().is_some() => {
+            format!("~/{}", inside.display())
+        }
+        _ => path.to_owned(),
+    }
+}
+
+/// Where the vault is unless told otherwise.
+pub(crate) fn default_vault() -> Option<PathBuf> {
+    Some(native()?.data().join("tuskvault").join("vault.tusk"))
+}
+
+/// Where this machine remembers what it has seen of vaults.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    if let Some(folder) = env::var_os("XDG_STATE_HOME").filter(|folder| !folder.is_empty()) {
+        return Some(PathBuf::from(folder).join("tuskvault"));
+    }
+    Some(native()?.state().join("tuskvault"))
+}
+
+/// The passphrase in the environment, if there is one.
+pub(crate) fn password_variable() -> Option<String> {
+    env::var(PASSWORD).ok()
+}
+
+/// The variable that no program started by this one gets to see.
+pub(crate) const PASSWORD: &str = "TUSKVAULT_PASSWORD";
+
+trait Folders {
+    fn config(&self) -> PathBuf;
+    fn data(&self) -> PathBuf;
+    fn state(&self) -> PathBuf;
+}
+
+impl<S: BaseStrategy> Folders for S {
+    fn config(&self) -> PathBuf {
+        self.config_dir()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.data_dir()
+    }
+
+    fn state(&self) -> PathBuf {
+        self.state_dir().unwrap_or_else(|| self.data_dir())
+    }
+}
+
+fn native() -> Option<Box<dyn Folders>> {
+    let base = etcetera::base_strategy::choose_native_strategy().ok()?;
+    Some(Box::new(base))
+}

@@ -1,0 +1,227 @@
+//! What is printed: answers on standard output, everything else on standard error. The only prints there are.
+
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal, Write},
+};
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+use tuskvault::{connectors::json, model::Secret};
+
+use super::{
+    args::{Color, Global},
+    error::{Exit, Failure},
+    progress::Bars,
+};
+
+/// How to print.
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    quiet: bool,
+    verbose: bool,
+    progress: bool,
+    color: Color,
+}
+
+impl Output {
+    pub(crate) fn new(global: &Global) -> Self {
+        match global.color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+        Self {
+            json: global.json,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            progress: !global.no_progress
+                && !global.quiet
+                && !global.json
+                && io::stderr().is_terminal(),
+            color: global.color,
+        }
+    }
+
+    /// Bars for long work.
+    pub(crate) fn bars(&self) -> Bars {
+        Bars::new(self.progress)
+    }
+
+    /// A line of the answer.
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
+        let mut out = anstream::AutoStream::new(io::stdout().lock(), self.choice());
+        out.write_all(text.as_bytes())?;
+        out.write_all(b"\n")?;
+        Ok(out.flush()?)
+    }
+
+    /// The answer as it is, without a line's end: secrets and files.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes)?;
+        Ok(out.flush()?)
+    }
+
+    /// A heading within the answer.
+    pub(crate) fn heading(&self, text: &str) -> Result<(), Failure> {
+        self.line(&format!("{BOLD}{text}{BOLD:#}"))
+    }
+
+    /// A line of the answer that ends in a secret, which goes nowhere but there.
+    pub(crate) fn secret_line(&self, before: &str, secret: &Secret) -> Result<(), Failure> {
+        if self.json {
+            return self.object(&serde_json::json!({ "value": secret.expose() }));
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(before.as_bytes())?;
+        // A hostile file may have put escape sequences where a token belongs.
+        out.write_all(shown(secret.expose()).as_bytes())?;
+        out.write_all(b"\n")?;
+        Ok(out.flush()?)
+    }
+
+    /// One object of a JSON answer.
+    pub(crate) fn object(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let line = json::line(value);
+        let mut out = io::stdout().lock();
+        out.write_all(line.as_bytes())?;
+        Ok(out.write_all(b"\n")?)
+    }
+
+    /// Something to know while it works.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet && !self.json {
+            self.say(text);
+        }
+    }
+
+    /// Something to know for those who asked for more.
+    pub(crate) fn detail(&self, text: &str) {
+        if self.verbose {
+            self.note(text);
+        }
+    }
+
+    /// Something that the person must know.
+    pub(crate) fn warn(&self, text: &str) {
+        if self.json {
+            self.say(&json::line(&serde_json::json!({ "warning": text })));
+        } else {
+            self.say(&format!("{YELLOW}warning:{YELLOW:#} {}", shown(text)));
+        }
+    }
+
+    /// Why a command ends early.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        if failure.exit == Exit::Done {
+            return;
+        }
+        if self.json {
+            let object = serde_json::json!({
+                "error": failure.message,
+                "code": failure.exit as u8,
+                "path": failure.path.as_ref().map(|path| path.display().to_string()),
+                "hint": failure.hint,
+            });
+            return self.say(&object.to_string());
+        }
+        self.say(&format!("{RED}error:{RED:#} {}", shown(&failure.message)));
+        if let Some(hint) = &failure.hint {
+            self.say(&format!("{CYAN}hint:{CYAN:#} {}", shown(hint)));
+        }
+    }
+
+    fn say(&self, text: &str) {
+        let choice = if self.color == Color::Auto {
+            anstream::ColorChoice::global()
+        } else {
+            self.choice()
+        };
+        let choice = if choice == anstream::ColorChoice::Auto {
+            anstream::AutoStream::choice(&io::stderr())
+        } else {
+            choice
+        };
+        let mut err = anstream::AutoStream::new(io::stderr().lock(), choice);
+        // Nobody is left to be told that standard error is gone.
+        drop(writeln!(err, "{text}"));
+    }
+
+    fn choice(&self) -> anstream::ColorChoice {
+        match self.color {
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+            Color::Auto => anstream::AutoStream::choice(&io::stdout()),
+        }
+    }
+}
+
+/// Says what clap has to say: help on standard output, everything else on standard error, as JSON where that was asked
+/// for.
+pub(crate) fn usage(error: &clap::Error) -> Exit {
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if error.use_stderr() && wants_json {
+        let text = error.render().to_string();
+        let text = text.trim_start_matches("error: ").trim();
+        let message = text.split("\n\n").next().unwrap_or_default();
+        let object = serde_json::json!({
+            "error": message,
+            "code": Exit::Usage as u8,
+            "path": null,
+            "hint": "try `--help`",
+        });
+        // Nobody is left to be told that standard error is gone.
+        drop(writeln!(io::stderr(), "{object}"));
+    } else {
+        drop(error.print());
+    }
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    }
+}
+
+/// Text from files and vaults as it may be shown on a terminal: what would steer the terminal, or hide or reorder text,
+/// is spelled out.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_steering) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_steering(c) {
+            safe.extend(c.escape_unicode());
+        } else {
+            safe.push(c);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// Control characters; bidirectional marks, embeddings, overrides and isolates (Unicode TR 9); invisible characters.
+fn is_steering(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
+pub(crate) const BOLD: Style = Style::new().bold();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_spelled_out() {
+        assert_eq!(shown("toot 🐘 für alle"), "toot 🐘 für alle");
+        assert_eq!(
+            shown("a\x1b[31mb\u{202e}c\u{200b}\r\n"),
+            "a\\u{1b}[31mb\\u{202e}c\\u{200b}\\u{d}\\u{a}"
+        );
+    }
+}

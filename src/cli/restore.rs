@@ -1,0 +1,228 @@
+//! `restore`: put records back into a client app.
+
+use std::path::PathBuf;
+
+use tuskvault::{
+    connectors::{self, Source, WriteRequest},
+    model::{Action, Outcome, Plan, PlannedChange, Record, Status},
+    storage::Access,
+    vault::{AuditEvent, Query, Vault},
+};
+
+use super::{
+    args::{Dead, Restore},
+    error::{Exit, Failure, did_you_mean},
+    import::find,
+    machine,
+    output::shown,
+    report,
+    session::Session,
+};
+
+pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure> {
+    let connector = find(&args.to)?;
+    let sink = connector.sink().ok_or_else(|| {
+        Failure::usage(format!("\"{}\" can only be read", args.to))
+            .hint(did_you_mean(&args.to, connectors::sinks()))
+    })?;
+    let access = if session.global.dry_run {
+        Access::Read
+    } else {
+        Access::Write
+    };
+    let mut vault = session.open(access)?;
+    let mut records = records(session, &vault, args)?;
+    let left_out = leave_out_dead(&mut records, args)?;
+    let path = target(args, connector, &records)?;
+    let request = WriteRequest {
+        path,
+        now: session.now,
+        replace_app: args.replace_app,
+    };
+    let prepared = sink.plan(&request, &records)?;
+    let mut plan = prepared.plan().clone();
+    plan.changes.extend(left_out);
+    if session.global.dry_run || !plan.writes() {
+        show(session, &plan, None)?;
+        return Ok(exit(&plan));
+    }
+    if !session.output.json {
+        show(session, &plan, None)?;
+    }
+    session.confirm(&format!("Write this into {}?", plan.target))?;
+    // Before the file is touched: what can't be noted isn't done.
+    session.audit(&mut vault, &event(&plan, &records))?;
+    let Outcome { backup, .. } = prepared.apply()?;
+    if session.output.json {
+        show(session, &plan, backup.as_ref())?;
+    }
+    if let Some(backup) = backup {
+        session
+            .output
+            .note(&format!("done; the former file is {}", backup.display()));
+    }
+    Ok(exit(&plan))
+}
+
+fn records(session: &Session<'_>, vault: &Vault, args: &Restore) -> Result<Vec<Record>, Failure> {
+    let query = Query {
+        selector: &args.selector,
+        at: session.moment(args.as_of.as_ref(), vault)?,
+        all: args.revoked != Dead::Skip,
+    };
+    if !args.all {
+        return Ok(vec![report::chosen(
+            vault.choose(&query)?,
+            &args.selector.to_string(),
+        )?]);
+    }
+    let records = session.records(vault, &query)?;
+    if records.is_empty() {
+        return Err(session.no_match(vault, &args.selector, &query)?);
+    }
+    Ok(records)
+}
+
+/// Takes tokens that are known not to work out, unless they are asked for.
+fn leave_out_dead(
+    records: &mut Vec<Record>,
+    args: &Restore,
+) -> Result<Vec<PlannedChange>, Failure> {
+    if args.revoked != Dead::Skip {
+        return Ok(Vec::new());
+    }
+    let is_dead = |record: &Record| matches!(record.status, Status::Revoked | Status::Expired);
+    let mut left_out = Vec::new();
+    for record in records.iter().filter(|record| is_dead(record)) {
+        let why = format!(
+            "token {} is {}; not restored",
+            record.short_id(),
+            report::status(record)
+        );
+        if !args.all {
+            return Err(
+                Failure::new(Exit::BadSource, why).hint("`--revoked keep` restores it as it is")
+            );
+        }
+        left_out.push(PlannedChange {
+            id: record.id,
+            short_id: record.short_id(),
+            action: Action::Refuse,
+            detail: why,
+        });
+    }
+    records.retain(|record| !is_dead(record));
+    Ok(left_out)
+}
+
+/// The file to write to: as given, else where the client keeps its store, else where the records were seen.
+fn target(args: &Restore, connector: &dyn Source, records: &[Record]) -> Result<PathBuf, Failure> {
+    if let Some(path) = &args.path {
+        return Ok(path.clone());
+    }
+    let surroundings = machine::surroundings();
+    let mut places: Vec<PathBuf> = connector.usual_places(&surroundings);
+    places.retain(|place| place.exists());
+    if places.is_empty() {
+        let sightings = records.iter().flat_map(|record| &record.sightings);
+        let here = sightings
+            .map(|sighting| &sighting.source.key)
+            .filter(|key| key.connector == connector.name() && key.host == surroundings.host);
+        places.extend(here.map(|key| PathBuf::from(&key.location)));
+        places.sort();
+        places.dedup();
+    }
+    match places.as_slice() {
+        [place] => Ok(place.clone()),
+        [] => Err(Failure::usage(format!(
+            "where {} keeps its tokens here is not known",
+            connector.name()
+        ))
+        .hint("give `--path PATH`")),
+        _ => {
+            let names: Vec<String> = places
+                .iter()
+                .map(|place| place.display().to_string())
+                .collect();
+            Err(Failure::usage("several files could be meant")
+                .hint(format!("give `--path` with one of {}", names.join(", "))))
+        }
+    }
+}
+
+fn event(plan: &Plan, records: &[Record]) -> AuditEvent {
+    let written = |record: &&Record| {
+        plan.changes.iter().any(|change| {
+            change.id == record.id && matches!(change.action, Action::Insert | Action::Update)
+        })
+    };
+    AuditEvent::Restored {
+        target: plan.target.clone(),
+        ids: records
+            .iter()
+            .filter(written)
+            .map(|record| record.id.to_base32())
+            .collect(),
+    }
+}
+
+fn show(session: &Session<'_>, plan: &Plan, backup: Option<&PathBuf>) -> Result<(), Failure> {
+    let (connector, location) = plan.target.split_once(' ').unwrap_or((&plan.target, ""));
+    for change in &plan.changes {
+        if session.output.json {
+            session.output.object(&serde_json::json!({
+                "id": change.short_id,
+                "target": connector,
+                "location": location,
+                "action": done(change.action),
+                "detail": change.detail,
+                "backup": backup.map(|path| path.display().to_string()),
+                "dry_run": session.global.dry_run,
+            }))?;
+        } else {
+            let line = format!(
+                "{} {}: {}",
+                planned(change.action),
+                change.short_id,
+                change.detail
+            );
+            session.output.line(&shown(&line))?;
+        }
+    }
+    for note in &plan.notes {
+        session.output.note(&format!("note: {}", shown(note)));
+    }
+    Ok(())
+}
+
+/// The words of JSON: what was done, or would be with `dry_run`.
+fn done(action: Action) -> &'static str {
+    match action {
+        Action::Insert => "inserted",
+        Action::Update => "updated",
+        Action::Unchanged => "unchanged",
+        Action::Refuse => "refused",
+    }
+}
+
+fn planned(action: Action) -> &'static str {
+    match action {
+        Action::Insert => "add",
+        Action::Update => "replace",
+        Action::Unchanged => "keep",
+        Action::Refuse => "refuse",
+    }
+}
+
+fn exit(plan: &Plan) -> Exit {
+    let refused = plan
+        .changes
+        .iter()
+        .filter(|change| change.action == Action::Refuse)
+        .count();
+    match refused {
+        0 => Exit::Done,
+        n if n == plan.changes.len() => Exit::BadSource,
+        _ => Exit::Partial,
+    }
+}

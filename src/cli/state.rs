@@ -1,0 +1,176 @@
+//! What this machine remembers of vaults: how far it has seen them go, and when their sources were last backed up. No
+//! secret, no account names. `status` reads it without a password.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tuskvault::{
+    files::Staged,
+    model::{Run, RunOutcome},
+    storage::VaultId,
+};
+
+use super::machine;
+
+/// The whole file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) vaults: BTreeMap<String, VaultState>,
+}
+
+/// One vault.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct VaultState {
+    pub(crate) path: PathBuf,
+    pub(crate) commits: u64,
+    pub(crate) sources: Vec<SourceState>,
+}
+
+/// One source of a vault.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SourceState {
+    pub(crate) source: String,
+    pub(crate) location: String,
+    pub(crate) host: String,
+    pub(crate) outcome: String,
+    /// Times of the last backups, oldest first.
+    pub(crate) backups: Vec<Timestamp>,
+}
+
+impl SourceState {
+    /// The usual time between two backups; `None` before there were two.
+    pub(crate) fn rhythm(&self) -> Option<SignedDuration> {
+        let mut gaps: Vec<SignedDuration> = self
+            .backups
+            .iter()
+            .zip(self.backups.iter().skip(1))
+            .map(|(a, b)| b.duration_since(*a))
+            .collect();
+        gaps.sort_unstable();
+        gaps.get(gaps.len() / 2).copied()
+    }
+
+    /// Whether a backup is overdue: twice the usual time and an hour have passed, or, where nothing is usual yet, a month.
+    pub(crate) fn is_overdue(&self, now: Timestamp) -> bool {
+        let Some(last) = self.backups.last() else {
+            return true;
+        };
+        let patience = match self.rhythm() {
+            Some(rhythm) if rhythm > SignedDuration::from_hours(1) => rhythm
+                .saturating_mul(2)
+                .saturating_add(SignedDuration::from_hours(1)),
+            _ => SignedDuration::from_hours(24 * 35),
+        };
+        now.duration_since(*last) > patience
+    }
+}
+
+impl State {
+    /// Reads the file; nothing is remembered where it is missing or can't be read.
+    pub(crate) fn read() -> Self {
+        let read = || -> Option<Self> {
+            let bytes = tuskvault::files::read_bounded(&file()?, MAX_BYTES).ok()?;
+            serde_json::from_slice(&bytes).ok()
+        };
+        read().unwrap_or_default()
+    }
+
+    /// Changes what is remembered. The file is written in one step, mode 0600; not being able to is no reason to fail.
+    pub(crate) fn update(change: impl FnOnce(&mut Self)) {
+        let mut state = Self::read();
+        change(&mut state);
+        let write = || -> io::Result<()> {
+            let Some(path) = file() else { return Ok(()) };
+            if let Some(folder) = path.parent() {
+                tuskvault::files::create_private_folder(folder)?;
+            }
+            let staged = Staged::beside(&path)?;
+            serde_json::to_writer_pretty(staged.file(), &state)?;
+            staged.replace()
+        };
+        drop(write());
+    }
+
+    /// The commits of this vault that were seen before.
+    pub(crate) fn commits(&self, id: VaultId) -> u64 {
+        self.vaults
+            .get(&id.to_string())
+            .map_or(0, |vault| vault.commits)
+    }
+
+    /// The sources that were backed up into the vault at this path.
+    pub(crate) fn sources_of(&self, path: &Path) -> Vec<SourceState> {
+        let vaults = self.vaults.values().filter(|vault| vault.path == path);
+        vaults
+            .flat_map(|vault| vault.sources.iter().cloned())
+            .collect()
+    }
+
+    /// Takes an older state of a vault for the newest from here on.
+    pub(crate) fn accept(&mut self, id: VaultId, commits: u64) {
+        if let Some(vault) = self.vaults.get_mut(&id.to_string()) {
+            vault.commits = commits;
+        }
+    }
+
+    /// Remembers how far a vault has come, and a run where there was one.
+    pub(crate) fn remember(&mut self, id: VaultId, commits: u64, path: &Path, run: Option<&Run>) {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let vault = self
+            .vaults
+            .entry(id.to_string())
+            .or_insert_with(|| VaultState {
+                path: path.clone(),
+                commits: 0,
+                sources: Vec::new(),
+            });
+        vault.path = path;
+        vault.commits = vault.commits.max(commits);
+        let Some(run) = run else { return };
+        let key = &run.source.key;
+        let known = vault.sources.iter().position(|known| {
+            (&known.source, &known.location, &known.host)
+                == (&key.connector, &key.location, &key.host)
+        });
+        let at = known.unwrap_or_else(|| {
+            vault.sources.push(SourceState {
+                source: key.connector.clone(),
+                location: key.location.clone(),
+                host: key.host.clone(),
+                outcome: String::new(),
+                backups: Vec::new(),
+            });
+            vault.sources.len() - 1
+        });
+        let Some(source) = vault.sources.get_mut(at) else {
+            return;
+        };
+        outcome_word(run.outcome).clone_into(&mut source.outcome);
+        source.backups.push(run.recorded_at);
+        let surplus = source.backups.len().saturating_sub(KEPT_BACKUPS);
+        source.backups.drain(..surplus);
+    }
+}
+
+/// The word for an outcome in JSON and tables.
+pub(crate) fn outcome_word(outcome: RunOutcome) -> &'static str {
+    match outcome {
+        RunOutcome::Complete => "complete",
+        RunOutcome::Partial => "partial",
+        RunOutcome::Shrunk => "suspicious",
+    }
+}
+
+fn file() -> Option<PathBuf> {
+    Some(machine::state_folder()?.join("state.json"))
+}
+
+/// Thousands of sources.
+const MAX_BYTES: u64 = 4 << 20;
+/// Enough to know a rhythm.
+const KEPT_BACKUPS: usize = 9;
