@@ -1,6 +1,6 @@
 //! One read snapshot of a vault: rows as of a moment, and what the indexes lead to.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use redb::ReadOnlyTable;
 
@@ -29,7 +29,7 @@ pub(super) struct Version<T> {
     pub(super) body: T,
 }
 
-/// The last version of a row at a moment, and when the row was first seen.
+/// The last version of a row at a moment, and when it was first seen.
 pub(super) struct Ever<T> {
     pub(super) first_seen: Moment,
     pub(super) version: Version<T>,
@@ -63,12 +63,25 @@ impl Reader<'_> {
         )
     }
 
-    /// The id of the token in a row, as it was last known.
-    pub(super) fn token_id(&self, source: SourceId, row: u64) -> Result<Option<TokenId>, Error> {
-        Ok(self
-            .token_versions(source, row)?
-            .last()
-            .map(|version| self.id_of(&version.body)))
+    /// The ids of all tokens that a row ever held: a server whose database was rebuilt gives its row ids anew.
+    pub(super) fn token_ids(&self, source: SourceId, row: u64) -> Result<BTreeSet<TokenId>, Error> {
+        let versions = self.token_versions(source, row)?;
+        Ok(versions
+            .iter()
+            .map(|version| self.id_of(&version.body))
+            .collect())
+    }
+
+    /// The versions of a row in which it held this token, in time order.
+    pub(super) fn versions_of_token(
+        &self,
+        id: TokenId,
+        source: SourceId,
+        row: u64,
+    ) -> Result<Vec<Version<Token>>, Error> {
+        let mut versions = self.token_versions(source, row)?;
+        versions.retain(|version| self.id_of(&version.body) == id);
+        Ok(versions)
     }
 
     /// Every version of a token row, in time order.
@@ -114,13 +127,14 @@ impl Reader<'_> {
         last_known(self.store(), source, row, at)
     }
 
-    /// Every token row that a source ever had up to a moment, each in its last version then, by key.
+    /// Every token that a row of a source ever held up to a moment, each in its last version then, by key of the row.
     pub(super) fn tokens_ever(
         &self,
         source: SourceId,
         at: Moment,
     ) -> impl Iterator<Item = Result<Ever<Token>, Error>> {
-        ever::<TokenBody>(self.store(), source, at).map(|ever| {
+        let same = |a: &TokenBody, b: &TokenBody| a.token == b.token && a.instance == b.instance;
+        ever::<TokenBody>(self.store(), source, at, same).map(|ever| {
             let Ever {
                 first_seen,
                 version,
@@ -138,7 +152,7 @@ impl Reader<'_> {
         source: SourceId,
         at: Moment,
     ) -> impl Iterator<Item = Result<Ever<App>, Error>> {
-        ever(self.store(), source, at)
+        ever(self.store(), source, at, |_, _| true)
     }
 
     /// The same of accounts.
@@ -147,7 +161,7 @@ impl Reader<'_> {
         source: SourceId,
         at: Moment,
     ) -> impl Iterator<Item = Result<Ever<Account>, Error>> {
-        ever(self.store(), source, at)
+        ever(self.store(), source, at, |_, _| true)
     }
 
     /// Rows in which a token stands.
@@ -160,8 +174,7 @@ impl Reader<'_> {
             }
             let source = SourceId(entry.source);
             // 48 bits rarely meet by accident; the row knows.
-            let rows = self.token_versions(source, entry.row)?;
-            if rows.iter().any(|version| self.id_of(&version.body) == id) {
+            if !self.versions_of_token(id, source, entry.row)?.is_empty() {
                 places.push((source, entry.row));
             }
         }
@@ -232,9 +245,12 @@ impl Reader<'_> {
                 && last.digest >> 8 == entry.digest >> 8
             {
                 for (source, row) in [(last.source, last.row), (entry.source, entry.row)] {
-                    if let Some(id) = self.token_id(SourceId(source), row)? {
-                        crowded.0.insert(id, self.shortest_unique_digits(id)?);
+                    for id in self.token_ids(SourceId(source), row)? {
+                        crowded.digits.insert(id, self.shortest_unique_digits(id)?);
                     }
+                }
+                if (last.digest, last.source) == (entry.digest, entry.source) {
+                    crowded.in_several_rows.insert(entry.digest);
                 }
             }
             last = Some(entry);
@@ -290,13 +306,25 @@ impl Reader<'_> {
     }
 }
 
-/// How many characters ids need that resemble others.
+/// Ids that resemble others, and tokens that stand in several rows of one source.
 #[derive(Default)]
-pub(super) struct Crowded(HashMap<TokenId, usize>);
+pub(super) struct Crowded {
+    digits: HashMap<TokenId, usize>,
+    in_several_rows: HashSet<u64>,
+}
 
 impl Crowded {
+    /// How many characters the id needs.
     pub(super) fn digits(&self, id: TokenId) -> usize {
-        self.0.get(&id).copied().unwrap_or(TokenId::LEAST_DIGITS)
+        self.digits
+            .get(&id)
+            .copied()
+            .unwrap_or(TokenId::LEAST_DIGITS)
+    }
+
+    /// Whether the token may stand in several rows of one source.
+    pub(super) fn is_in_several_rows(&self, id: TokenId) -> bool {
+        self.in_several_rows.contains(&id.index_digest())
     }
 }
 
@@ -355,31 +383,36 @@ fn last_known<B: Body>(
         .map(|version| version.body))
 }
 
-/// Walks the current and the former rows of a source side by side.
+/// Walks the current and the former rows of a source side by side. Versions of a row that are not the `same` thing are
+/// told apart.
 fn ever<B: Body>(
     store: Store<'_>,
     source: SourceId,
     at: Moment,
+    same: fn(&B, &B) -> bool,
 ) -> impl Iterator<Item = Result<Ever<B>, Error>> {
     let mut live = current::<B>(source).scan(store).peekable();
     let mut former = past::<B>(source).scan(store).peekable();
+    let mut ready: Vec<Ever<B>> = Vec::new();
     std::iter::from_fn(move || {
         loop {
-            match step(&mut live, &mut former) {
+            if let Some(ever) = ready.pop() {
+                return Some(Ok(ever));
+            }
+            let versions = match step(&mut live, &mut former) {
                 Ok(None) => return None,
                 Err(error) => return Some(Err(error)),
-                Ok(Some(mut versions)) => {
-                    versions.retain(|version| version.since <= at);
-                    let Some(first_seen) = versions.first().map(|version| version.since) else {
-                        continue;
-                    };
-                    let Some(version) = versions.pop() else {
-                        continue;
-                    };
-                    return Some(Ok(Ever {
-                        first_seen,
+                Ok(Some(versions)) => versions,
+            };
+            for version in versions.into_iter().filter(|version| version.since <= at) {
+                let known = |ever: &&mut Ever<B>| same(&ever.version.body, &version.body);
+                if let Some(known) = ready.iter_mut().find(known) {
+                    known.version = version;
+                } else {
+                    ready.push(Ever {
+                        first_seen: version.since,
                         version,
-                    }));
+                    });
                 }
             }
         }

@@ -364,6 +364,81 @@ proptest! {
     }
 }
 
+/// What all sources together amount to at a moment: every token that any of them ever held, with the sources that held
+/// it and whether they still do.
+fn tokens_ever(oracles: &BTreeMap<u8, Oracle>, at: Moment) -> BTreeMap<String, BTreeMap<u8, bool>> {
+    let mut ever: BTreeMap<String, BTreeMap<u8, bool>> = BTreeMap::new();
+    for (source, oracle) in oracles {
+        for (_, state) in oracle.runs.range(..=at).map(|(_, run)| run) {
+            for token in state.tokens.values() {
+                let text = token.access_token.expose().to_owned();
+                ever.entry(text).or_default().insert(*source, false);
+            }
+        }
+        let Some((_, (_, state))) = oracle.runs.range(..=at).next_back() else {
+            continue;
+        };
+        for token in state.tokens.values() {
+            let text = token.access_token.expose().to_owned();
+            ever.entry(text).or_default().insert(*source, true);
+        }
+    }
+    ever
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 50, ..ProptestConfig::default() })]
+
+    /// A server whose database is rebuilt gives the same row ids to other tokens: none of them may be forgotten, and
+    /// none may be shown in the place of another.
+    #[test]
+    fn every_token_that_was_ever_held_is_a_record_of_its_own(runs in prop::collection::vec(given(), 1..7)) {
+        let mut vault = vault();
+        let mut oracles: BTreeMap<u8, Oracle> = BTreeMap::new();
+        for given in &runs {
+            let run = record(&mut vault, given);
+            oracles.entry(given.source).or_default().record(given, &run);
+        }
+        let moments: BTreeSet<Moment> = oracles.values().flat_map(|oracle| oracle.runs.keys().copied()).collect();
+        let last = moments.last().copied().unwrap();
+        let whole = Selector::all();
+        for at in moments.iter().copied().step_by(2).chain([last]) {
+            let expected = tokens_ever(&oracles, at);
+            let query = Query { selector: &whole, at, all: true };
+            let records = vault.records_sorted(&query).unwrap();
+            let texts: Vec<&str> = records.iter().map(|record| record.access_token.expose()).collect();
+            let distinct: BTreeSet<&str> = texts.iter().copied().collect();
+            prop_assert_eq!(distinct.len(), texts.len(), "each token is one record");
+            prop_assert_eq!(distinct, expected.keys().map(String::as_str).collect::<BTreeSet<_>>());
+            for found in &records {
+                let text = found.access_token.expose();
+                prop_assert_eq!(found.id, vault.token_id(&found.instance, text));
+                let by_id = vault.record(found.id, at).unwrap();
+                prop_assert_eq!(by_id.as_ref(), Some(found));
+                let mut places: BTreeMap<u8, bool> = BTreeMap::new();
+                for sighting in &found.sightings {
+                    let source = (0..2).find(|source| source_key(*source) == sighting.source.key).unwrap();
+                    *places.entry(source).or_default() |= sighting.gone_at.is_none();
+                }
+                prop_assert_eq!(&places, &expected[text], "places of {} at {:?}", text, at);
+            }
+            let histories = if at == last { vault.history(&whole, at).unwrap() } else { Vec::new() };
+            for key in histories {
+                for token in key.tokens {
+                    let text = token.record.access_token.expose();
+                    prop_assert!(!token.events.is_empty(), "{} has a history", text);
+                    let there = token.events.iter().fold(0, |there, event| match event.kind {
+                        EventKind::Appeared | EventKind::Returned => there + 1,
+                        EventKind::Changed(_) => there,
+                        EventKind::Vanished => there - 1,
+                    });
+                    prop_assert_eq!(there > 0, expected[text].values().any(|live| *live), "history of {}", text);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_run_that_is_dropped_leaves_nothing() {
     let mut vault = vault();

@@ -122,10 +122,10 @@ impl Vault {
             for change in reader.changes(run.id) {
                 let change = change?;
                 match change.relation {
-                    Relation::Tokens => ids.extend(reader.token_id(source, change.row)?),
+                    Relation::Tokens => ids.extend(reader.token_ids(source, change.row)?),
                     Relation::Accounts => {
                         for row in reader.tokens_of_account(source, change.row)? {
-                            ids.extend(reader.token_id(source, row)?);
+                            ids.extend(reader.token_ids(source, row)?);
                         }
                     }
                     Relation::Apps if change.kind == ChangeKind::Changed => {
@@ -254,9 +254,11 @@ fn describe(
 ) -> Result<Option<RunChange>, Error> {
     let (id, key) = match change.relation {
         Relation::Tokens => {
-            let Some(id) = q.reader.token_id(source, change.row)? else {
+            let versions = q.reader.token_versions(source, change.row)?;
+            let Some(version) = versions.iter().rfind(|version| version.since <= q.at) else {
                 return Ok(None);
             };
+            let id = q.reader.id_of(&version.body);
             let Some(record) = q.record(id)? else {
                 return Ok(None);
             };

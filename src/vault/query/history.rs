@@ -1,6 +1,6 @@
 //! One key across all runs: every state that it had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Moment, Record, RecordKey, Run, Selector, Source, SourceId, TokenId};
 use crate::vault::{Error, Reader, Vault, Version};
@@ -106,8 +106,11 @@ fn events(q: &Questioner<'_, '_>, runs: &RunNumbers, id: TokenId) -> Result<Vec<
                 kind,
             });
         };
+        let versions = q.reader.versions_of_token(id, source_id, row)?;
+        let states = states(q.reader, source_id, &versions, q.at)?;
+        let begins: BTreeSet<Moment> = states.iter().map(|state| state.since).collect();
         let mut before: Option<Version<State>> = None;
-        for version in states(q.reader, source_id, row, q.at)? {
+        for version in states {
             match &before {
                 None => push(version.since, EventKind::Appeared),
                 Some(before) if before.until == Some(version.since) => {
@@ -121,22 +124,21 @@ fn events(q: &Questioner<'_, '_>, runs: &RunNumbers, id: TokenId) -> Result<Vec<
             let ends = version.until.filter(|until| *until <= q.at);
             before = Some(version);
             if let Some(until) = ends
-                && !continues(q.reader, source_id, row, until)?
+                && !begins.contains(&until)
             {
                 push(until, EventKind::Vanished);
             }
         }
     }
     events.sort_by(|a, b| a.at.cmp(&b.at).then(a.source.id.cmp(&b.source.id)));
+    // A restored token has a new row, but it is not new in its source.
+    let mut known = BTreeSet::new();
+    for event in &mut events {
+        if event.kind == EventKind::Appeared && !known.insert(event.source.id) {
+            event.kind = EventKind::Returned;
+        }
+    }
     Ok(events)
-}
-
-/// Whether another version of the token row begins where one ended.
-fn continues(reader: &Reader<'_>, source: SourceId, row: u64, at: Moment) -> Result<bool, Error> {
-    Ok(reader
-        .token_versions(source, row)?
-        .iter()
-        .any(|version| version.since == at))
 }
 
 /// The parts of a token, its app and its account in which a change is news.
@@ -235,11 +237,11 @@ fn app_changes(before: Option<&crate::model::App>, now: Option<&crate::model::Ap
 fn states(
     reader: &Reader<'_>,
     source: SourceId,
-    row: u64,
+    versions: &[Version<crate::model::Token>],
     at: Moment,
 ) -> Result<Vec<Version<State>>, Error> {
     let mut states = Vec::new();
-    for token in reader.token_versions(source, row)? {
+    for token in versions {
         if token.since > at {
             break;
         }

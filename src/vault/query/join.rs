@@ -94,11 +94,11 @@ pub(super) fn join(
     observations: Vec<Observation>,
     at: Moment,
 ) -> Option<Record> {
-    let mut seen: Vec<(Sighting, Observation)> = observations
+    let mut all: Vec<(Sighting, Observation)> = observations
         .into_iter()
         .filter_map(|seen| sources.sighting(&seen, at).map(|sighting| (sighting, seen)))
         .collect();
-    seen.sort_by(|(a, _), (b, _)| {
+    all.sort_by(|(a, _), (b, _)| {
         let freshness = |s: &Sighting| {
             (
                 s.gone_at.is_none(),
@@ -110,6 +110,7 @@ pub(super) fn join(
             .cmp(&freshness(a))
             .then(a.source.id.cmp(&b.source.id))
     });
+    let seen = once_per_source(all);
     let newest = &seen.first()?.1.version.body;
     let mut notes = Notes {
         sightings: &seen,
@@ -157,6 +158,21 @@ pub(super) fn join(
         sightings,
         ..record
     })
+}
+
+/// Of several rows of one source (a restored token has a new row id) the freshest counts; all were sightings.
+fn once_per_source(all: Vec<(Sighting, Observation)>) -> Vec<(Sighting, Observation)> {
+    let mut seen: Vec<(Sighting, Observation)> = Vec::with_capacity(all.len());
+    for (sighting, observation) in all {
+        match seen
+            .iter_mut()
+            .find(|(known, _)| known.source.id == sighting.source.id)
+        {
+            Some((known, _)) => known.first_seen = known.first_seen.min(sighting.first_seen),
+            None => seen.push((sighting, observation)),
+        }
+    }
+    seen
 }
 
 fn status(
@@ -272,14 +288,15 @@ fn place(source: &Source) -> String {
     format!("{} ({})", source.key.connector, source.key.location)
 }
 
-/// Reads the observations of one token in one source at a moment; `None` when the source did not know it yet.
+/// Reads what one row of a source says of a token at a moment; `None` when it did not hold it yet.
 pub(super) fn observe(
     reader: &Reader<'_>,
+    id: TokenId,
     source: SourceId,
     row: u64,
     at: Moment,
 ) -> Result<Option<Observation>, Error> {
-    let versions = reader.token_versions(source, row)?;
+    let versions = reader.versions_of_token(id, source, row)?;
     let Some(first_seen) = versions.first().map(|version| version.since) else {
         return Ok(None);
     };

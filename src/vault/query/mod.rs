@@ -105,7 +105,7 @@ impl<'r, 'v> Questioner<'r, 'v> {
     pub(super) fn record(&self, id: TokenId) -> Result<Option<Record>, Error> {
         let mut observations = Vec::new();
         for (source, row) in self.reader.token_places(id)? {
-            observations.extend(observe(self.reader, source, row, self.at)?);
+            observations.extend(observe(self.reader, id, source, row, self.at)?);
         }
         if observations.is_empty() {
             return Ok(None);
@@ -156,7 +156,7 @@ impl<'r, 'v> Questioner<'r, 'v> {
                 let mut ids = BTreeSet::new();
                 for (source, account) in self.reader.accounts_named(name, instance.as_ref())? {
                     for row in self.reader.tokens_of_account(source, account)? {
-                        ids.extend(self.reader.token_id(source, row)?);
+                        ids.extend(self.reader.token_ids(source, row)?);
                     }
                 }
                 Ok(Some(ids))
@@ -189,14 +189,14 @@ impl<'r, 'v> Questioner<'r, 'v> {
                 }
             }
         }
-        self.stream(largest, &joined, each)
+        self.stream(largest, joined, each)
     }
 
     /// Streams through one source whose other tokens no other source holds.
     fn stream<E: From<Error>>(
         &self,
         source: SourceId,
-        joined: &HashSet<TokenId>,
+        mut joined: HashSet<TokenId>,
         each: &mut dyn FnMut(Record) -> Result<(), E>,
     ) -> Result<(), E> {
         // Apps and accounts are read once: a point lookup per token costs ten times as much.
@@ -210,6 +210,15 @@ impl<'r, 'v> Questioner<'r, 'v> {
             } = ever?;
             let id = self.reader.id_of(&version.body);
             if joined.contains(&id) {
+                continue;
+            }
+            // What is gone is joined with the rows of its own last moment, not with those of now.
+            let is_gone = version.until.is_some_and(|until| until <= self.at);
+            if is_gone || crowded.is_in_several_rows(id) {
+                joined.insert(id);
+                if let Some(record) = self.record(id)? {
+                    each(record)?;
+                }
                 continue;
             }
             let app = version.body.app.and_then(|key| apps.get(&key)).cloned();
