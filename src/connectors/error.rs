@@ -30,6 +30,12 @@ pub enum Error {
         /// Why not, and what to do.
         detail: String,
     },
+    /// Somebody wrote to the file after it was read for the plan.
+    #[error("{} changed since it was read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// More than one connector reads this.
     #[error("{} could be for {}", path.display(), connectors.join(" or "))]
     Ambiguous {

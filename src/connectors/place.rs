@@ -1,88 +1,75 @@
 //! Files as connectors meet them: the folder or the file was given, the size is bounded, the source gets its name.
 
 use std::{
-    io::Read,
+    io,
     path::{Path, PathBuf},
 };
 
-use zeroize::Zeroizing;
-
-use crate::model::SourceKey;
+use crate::{
+    files::{self, Original, ReplaceError},
+    model::SourceKey,
+};
 
 use super::{Error, ReadRequest};
 
 /// A file's contents.
-pub(crate) struct Loaded {
-    path: PathBuf,
-    bytes: Zeroizing<Vec<u8>>,
-}
+pub(crate) struct Loaded(Original);
 
 impl Loaded {
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.0.bytes()
     }
 }
 
-/// Reads a file of at most `max` bytes.
-pub(crate) fn load(connector: &'static str, path: &Path, max: u64) -> Result<Loaded, Error> {
-    let not_found = || Error::NotFound {
-        connector,
-        path: path.to_owned(),
-    };
-    let io = |source: std::io::Error| {
-        if source.kind() == std::io::ErrorKind::NotFound {
-            not_found()
-        } else {
-            Error::Io {
-                path: path.to_owned(),
-                source,
-            }
-        }
-    };
-    let file = std::fs::File::open(path).map_err(io)?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(1 << 16));
-    file.take(max + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > max {
-        return Err(Error::Malformed {
-            path: path.to_owned(),
-            detail: format!("larger than {} MiB", max >> 20),
-        });
+/// Reads a file of at most `max_bytes`.
+pub(crate) fn load(connector: &'static str, path: &Path, max_bytes: u64) -> Result<Loaded, Error> {
+    let path = path.to_owned();
+    match Original::read(&path, max_bytes) {
+        Ok(original) => Ok(Loaded(original)),
+        Err(error) => Err(match error.kind() {
+            io::ErrorKind::NotFound => Error::NotFound { connector, path },
+            io::ErrorKind::FileTooLarge => Error::Malformed {
+                path,
+                detail: error.to_string(),
+            },
+            _ => Error::Io {
+                path,
+                source: error,
+            },
+        }),
     }
-    Ok(Loaded {
-        path: path.to_owned(),
-        bytes,
-    })
 }
 
 /// Replaces a file that was read, and returns where the former one is.
 pub(crate) fn replace(
     file: &Loaded,
     contents: &[u8],
-    _now: jiff::Timestamp,
-) -> Result<Option<PathBuf>, Error> {
-    std::fs::write(&file.path, contents).map_err(|source| Error::Io {
-        path: file.path.clone(),
-        source,
-    })?;
-    Ok(None)
+    now: jiff::Timestamp,
+) -> Result<PathBuf, Error> {
+    let path = file.path().to_owned();
+    file.0.replace(contents, now).map_err(|error| match error {
+        ReplaceError::Changed => Error::Changed { path },
+        ReplaceError::NotDurable { ref source, .. } => Error::NotWritable {
+            path,
+            detail: format!("{error}: {source}"),
+        },
+        error => Error::NotWritable {
+            path,
+            detail: error.to_string(),
+        },
+    })
 }
 
 /// The entries of a folder, sorted by name.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let io = |source| Error::Io {
+    files::entries(folder, MAX_ENTRIES).map_err(|source| Error::Io {
         path: folder.to_owned(),
         source,
-    };
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(io)?.take(MAX_ENTRIES) {
-        entries.push(entry.map_err(io)?.path());
-    }
-    entries.sort();
-    Ok(entries)
+    })
 }
 
 /// The identity of what is read from this path.

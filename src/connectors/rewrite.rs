@@ -91,7 +91,7 @@ impl Prepared for Rewrite {
         let backup = if self.contents.as_slice() == self.file.bytes() {
             None
         } else {
-            place::replace(&self.file, &self.contents, self.now)?
+            Some(place::replace(&self.file, &self.contents, self.now)?)
         };
         Ok(Outcome {
             plan: self.plan,
@@ -144,4 +144,45 @@ pub(crate) fn change(record: &Record, action: Action, detail: impl Into<String>)
 
 fn target(connector: &str, path: &Path) -> String {
     format!("{connector} {}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::connectors::{Sink, clients::Toot, testing};
+
+    /// A plan that changes the token of a file, which is done to before the plan is applied.
+    fn applied_after(change: impl Fn(&Path)) -> (tempfile::TempDir, Result<Outcome, Error>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        fs::copy(testing::data("toot/config.json"), &path).unwrap();
+        let record = testing::record("mastodon.example", Some("ada"), "new-token");
+        let plan = Toot.plan(&testing::write(&path), &[record]).unwrap();
+        change(&path);
+        let outcome = plan.apply();
+        (folder, outcome)
+    }
+
+    #[test]
+    fn applying_keeps_the_former_file_beside_the_new_one() {
+        let (folder, outcome) = applied_after(|_| ());
+        let backup = outcome.unwrap().backup.unwrap();
+        let former = fs::read(testing::data("toot/config.json")).unwrap();
+        assert_eq!(fs::read(&backup).unwrap(), former);
+        let name = backup.file_name().unwrap();
+        assert_eq!(name, "config.json.tuskvault-20260301T120000Z.bak");
+        assert_ne!(fs::read(folder.path().join("config.json")).unwrap(), former);
+    }
+
+    #[test]
+    fn a_store_that_changed_after_the_plan_is_an_error_of_its_own() {
+        let (folder, outcome) = applied_after(|path| fs::write(path, "{}").unwrap());
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, Error::Changed { .. }), "{error:?}");
+        assert!(error.to_string().ends_with("changed since it was read"));
+        assert_eq!(fs::read(folder.path().join("config.json")).unwrap(), b"{}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -1,18 +1,20 @@
 //! Files: the only door to the file system for everything but the vault file.
 //!
-//! Promises that reading is bounded, that a new file is private from its first byte, and that a file is there as a
-//! whole or not at all.
+//! Promises that reading is bounded, that a new file is private from its first byte, that a file is there as a whole
+//! or not at all, and that somebody else's file is replaced only as it was read, with a backup.
 
+mod replace;
 mod staged;
 
 use std::{
-    fs::{DirBuilder, File},
+    fs::{DirBuilder, File, Metadata},
     io::{self, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
 
+pub use replace::{Original, ReplaceError};
 pub use staged::{Staged, sync_folder};
 
 /// Reads a file of at most `max_bytes`.
@@ -22,6 +24,10 @@ pub use staged::{Staged, sync_folder};
 pub fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
+    read_opened(file, &metadata, max_bytes)
+}
+
+fn read_opened(file: File, metadata: &Metadata, max_bytes: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
@@ -42,6 +48,19 @@ pub fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Zeroizing<Vec<u8>
         return Err(too_large());
     }
     Ok(bytes)
+}
+
+/// The paths of what is in a folder, sorted; of a folder with more than `max` entries, some `max` of them.
+///
+/// # Errors
+/// Those of the system.
+pub fn entries(folder: &Path, max: usize) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder)?.take(max) {
+        paths.push(entry?.path());
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// Writes a new file, mode 0600, where nothing may be; it is there once it is complete and durable.
@@ -67,6 +86,13 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Small files and pipes are read without growing the buffer.

@@ -8,6 +8,8 @@ use std::{
 
 use tempfile::{Builder, NamedTempFile};
 
+use super::folder_of;
+
 /// A new file beside its target, mode 0600, that takes the target's place only when it is complete. Dropping it removes
 /// it.
 #[derive(Debug)]
@@ -83,11 +85,4 @@ impl Staged {
 /// Those of the system.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
 }
