@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     connectors::values::{self, shown},
+    document::env::{self, Quoting},
     model::{Record, Secret},
 };
 
@@ -58,7 +59,7 @@ pub fn export(records: &[Record]) -> Exported {
         for (name, value) in values {
             if let Some(value) = value {
                 let _ = write!(text, "{prefix}MASTODON_{name}=");
-                quote(&mut text, value);
+                text.push_str(&env::literal(value, Quoting::Bare));
                 text.push('\n');
             }
         }
@@ -113,26 +114,6 @@ fn unique(prefix: String, taken: &mut BTreeSet<String>) -> String {
         number += 1;
     }
     name
-}
-
-fn quote(out: &mut String, value: &str) {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:@%+,=-".contains(&byte);
-    if value.bytes().all(is_plain) {
-        out.push_str(value);
-    } else if value.contains('\'') {
-        out.push('"');
-        for c in value.chars() {
-            if matches!(c, '"' | '\\' | '$' | '`') {
-                out.push('\\');
-            }
-            out.push(c);
-        }
-        out.push('"');
-    } else {
-        out.push('\'');
-        out.push_str(value);
-        out.push('\'');
-    }
 }
 
 #[cfg(test)]
