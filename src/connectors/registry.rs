@@ -2,7 +2,7 @@
 
 use super::{
     Source,
-    clients::{MastodonPy, Toot},
+    clients::{Dotenv, MastodonPy, Toot},
     json::Json,
 };
 
@@ -28,4 +28,4 @@ pub fn sinks() -> impl Iterator<Item = &'static str> {
         .map(|source| source.name())
 }
 
-const ALL: &[&dyn Source] = &[&Toot, &MastodonPy, &Json];
+const ALL: &[&dyn Source] = &[&Toot, &MastodonPy, &Dotenv, &Json];

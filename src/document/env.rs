@@ -49,10 +49,12 @@ pub enum Quoting {
 }
 
 /// A line that is no assignment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// Its number, counted from 1.
     pub line: u64,
+    /// The bytes of the line, without its line break.
+    pub span: Range<usize>,
     /// What is wrong with it, without any of its contents.
     pub what: &'static str,
 }
@@ -81,14 +83,15 @@ impl Env {
         while reader.at < text.len() {
             let line = reader.line;
             match reader.assignment() {
-                Ok(None) => reader.to_next_line(reader.at),
+                Ok(None) => reader.pass_line(reader.at),
                 Ok(Some(assignment)) => {
-                    reader.to_next_line(assignment.end);
+                    reader.pass_line(assignment.end);
                     env.assignments.push(assignment);
                 }
                 Err(what) => {
-                    reader.to_next_line(reader.at);
-                    env.unreadable.push(Unreadable { line, what });
+                    let span = reader.at..reader.end_of_line(reader.at);
+                    reader.pass_line(reader.at);
+                    env.unreadable.push(Unreadable { line, span, what });
                 }
             }
         }
@@ -139,7 +142,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Moves behind the line that `at` is in.
-    fn to_next_line(&mut self, at: usize) {
+    fn pass_line(&mut self, at: usize) {
         let next = self.rest(at).find('\n');
         let next = next.map_or(self.text.len(), |length| at + length + 1);
         let passed = self.text.get(self.at..next).unwrap_or_default();
@@ -184,30 +187,29 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    /// The value that begins behind the `=`.
+    /// The value between the `=` and the end of the line, or of the line where its quote is closed.
     fn value(&self, from: usize, end: usize) -> Result<Value, &'static str> {
         let line = self.text.get(from..end).unwrap_or_default();
         let start = end - line.trim_start().len();
-        match line.trim_start().chars().next() {
-            Some(quote @ ('\'' | '"')) => self.quoted(start, quote),
-            _ => {
-                let mut before = '=';
-                let comment = line.find(|c| {
-                    let found = c == '#' && matches!(before, ' ' | '\t');
-                    before = c;
-                    found
-                });
-                let text = line.get(..comment.unwrap_or(line.len())).unwrap_or(line);
-                let start = start.min(from + text.len());
-                let text = text.trim();
-                Ok(Value {
-                    text: Zeroizing::new(text.to_owned()),
-                    span: start..start + text.len(),
-                    quoting: Quoting::Bare,
-                    is_reference: text.contains(['$', '`']),
-                })
-            }
+        if let Some(quote @ ('\'' | '"')) = line.trim_start().chars().next() {
+            return self.quoted(start, quote);
         }
+        let mut before = '=';
+        let comment = line.find(|c| {
+            let found = c == '#' && matches!(before, ' ' | '\t');
+            before = c;
+            found
+        });
+        let text = line.get(..comment.unwrap_or(line.len())).unwrap_or(line);
+        let text = text.trim();
+        // Where there is nothing, a value goes right behind the `=`, so that a comment stays one.
+        let start = if text.is_empty() { from } else { start };
+        Ok(Value {
+            text: Zeroizing::new(text.to_owned()),
+            span: start..start + text.len(),
+            quoting: Quoting::Bare,
+            is_reference: text.contains(['$', '`']),
+        })
     }
 
     /// The quoted value whose opening quote stands at `start`.
@@ -218,9 +220,8 @@ impl<'a> Reader<'a> {
         let span = start..start + length + 2;
         let tail = self.text.get(span.end..self.end_of_line(span.end));
         let tail = tail.unwrap_or_default();
-        if !tail.trim().is_empty()
-            && !(tail.starts_with([' ', '\t']) && tail.trim().starts_with('#'))
-        {
+        let is_comment = tail.starts_with([' ', '\t']) && tail.trim().starts_with('#');
+        if !is_comment && !tail.trim().is_empty() {
             return Err("text follows the closing quote");
         }
         let raw = inside.get(..length).unwrap_or_default();
@@ -397,6 +398,25 @@ mod tests {
             prop_assert_eq!(env.assignments.len(), 3);
             prop_assert_eq!(env.assignments[1].value.as_str(), &value);
             prop_assert!(!env.assignments[1].is_reference);
+        }
+
+        #[test]
+        fn one_value_can_be_replaced_in_any_text(
+            text in "([AB#'\"\\\\$ \t]|=|\r?\n|export |\nKEY=|\nKEY='x'|\\PC){0,40}",
+            value in "[!-~]*",
+        ) {
+            let env = Env::parse(text.as_bytes()).unwrap();
+            for (at, one) in env.assignments.iter().enumerate() {
+                let mut after = text.clone();
+                after.replace_range(one.span.clone(), &literal(&value, one.quoting));
+                let read = Env::parse(after.as_bytes()).unwrap();
+                prop_assert_eq!(read.assignments.len(), env.assignments.len(), "{:?}", after);
+                for (number, (new, old)) in read.assignments.iter().zip(&env.assignments).enumerate() {
+                    let expected = if number == at { &value } else { old.value.as_str() };
+                    prop_assert_eq!(new.value.as_str(), expected, "{:?}", after);
+                    prop_assert_eq!(&new.key, &old.key);
+                }
+            }
         }
 
         #[test]

@@ -5,5 +5,6 @@ pub mod dotenv;
 mod mastodon_py;
 mod toot;
 
+pub use dotenv::Dotenv;
 pub use mastodon_py::MastodonPy;
 pub use toot::Toot;

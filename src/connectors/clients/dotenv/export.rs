@@ -36,10 +36,9 @@ pub fn export(records: &[Record]) -> Exported {
             ("CLIENT_ID", record.app.client_id.as_deref()),
             ("CLIENT_SECRET", client_secret),
         ];
-        if !values
-            .iter()
-            .all(|(_, value)| value.is_none_or(values::is_visible))
-        {
+        // python-dotenv expands `${…}` in every kind of quotes.
+        let is_plain = |value: &str| values::is_visible(value) && !value.contains("${");
+        if !values.iter().all(|(_, value)| value.is_none_or(is_plain)) {
             left_out.push(format!(
                 "{}: it holds white space or characters that no loader reads the same",
                 record.short_id()
@@ -47,7 +46,7 @@ pub fn export(records: &[Record]) -> Exported {
             continue;
         }
         let prefix = if records.len() > 1 {
-            unique(prefix(record), &mut prefixes)
+            unique(&prefix(record), &mut prefixes)
         } else {
             String::new()
         };
@@ -85,20 +84,9 @@ fn length(values: &[(&str, Option<&str>)]) -> usize {
 }
 
 /// `ALICE_M_EXAMPLE_`: what a shell takes for a name.
-fn prefix(record: &Record) -> String {
+pub(super) fn prefix(record: &Record) -> String {
     let user = record.user.name().unwrap_or_default();
-    let name = format!("{user} {}", record.instance);
-    let mut prefix: String = name
-        .trim()
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        })
-        .collect();
+    let mut prefix = name_of(format!("{user} {}", record.instance).trim());
     if prefix.starts_with(|c: char| c.is_ascii_digit()) {
         prefix.insert(0, '_');
     }
@@ -106,8 +94,20 @@ fn prefix(record: &Record) -> String {
     prefix
 }
 
-fn unique(prefix: String, taken: &mut BTreeSet<String>) -> String {
-    let mut name = prefix.clone();
+/// Text as a part of a name: capitals and digits, `_` for everything else.
+pub(super) fn name_of(text: &str) -> String {
+    let letters = text.chars().map(|c| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    });
+    letters.collect()
+}
+
+fn unique(prefix: &str, taken: &mut BTreeSet<String>) -> String {
+    let mut name = prefix.to_owned();
     let mut number = 2;
     while !taken.insert(name.clone()) {
         name = format!("{prefix}{number}_");
@@ -125,6 +125,8 @@ mod tests {
     fn one_record_has_the_usual_names() {
         let mut one = record("mastodon.example", Some("alice"), "-to_ken=");
         one.app.client_id = Some("i d".into());
+        assert_eq!(export(&[one.clone()]).left_out.len(), 1);
+        one.app.client_id = Some("a${HOME}".into());
         assert_eq!(export(&[one.clone()]).left_out.len(), 1);
         one.app.client_id = Some("it's`$x".into());
         one.app.client_secret = Some("a$b#c".into());
