@@ -55,8 +55,25 @@ pub struct Unreadable {
     pub line: u64,
     /// The bytes of the line, without its line break.
     pub span: Range<usize>,
-    /// What is wrong with it, without any of its contents.
-    pub what: &'static str,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// Why a line is no assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// There is no `=`.
+    #[error("expected KEY=value")]
+    NoAssignment,
+    /// What stands before the `=` is none.
+    #[error("expected a name before \"=\"")]
+    NoName,
+    /// From here on, nobody can tell what is quoted.
+    #[error("a quote is not closed")]
+    OpenQuote,
+    /// A shell would join it to the value; loaders differ.
+    #[error("text follows the closing quote")]
+    TextAfterQuote,
 }
 
 /// The bytes are not UTF-8 text.
@@ -88,14 +105,20 @@ impl Env {
                     reader.pass_line(assignment.end);
                     env.assignments.push(assignment);
                 }
-                Err(what) => {
+                Err(fault) => {
                     let span = reader.at..reader.end_of_line(reader.at);
                     reader.pass_line(reader.at);
-                    env.unreadable.push(Unreadable { line, span, what });
+                    env.unreadable.push(Unreadable { line, span, fault });
                 }
             }
         }
         Ok(env)
+    }
+
+    /// The first line whose quote is not closed: a value changed below it could mean something else.
+    pub fn open_quote(&self) -> Option<&Unreadable> {
+        let mut lines = self.unreadable.iter();
+        lines.find(|line| line.fault == Fault::OpenQuote)
     }
 }
 
@@ -151,7 +174,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The assignment that begins in this line; `None` for a comment, an empty line and a mere `export KEY`.
-    fn assignment(&self) -> Result<Option<Assignment>, &'static str> {
+    fn assignment(&self) -> Result<Option<Assignment>, Fault> {
         let end = self.end_of_line(self.at);
         let line = self.text.get(self.at..end).unwrap_or_default().trim();
         if line.is_empty() || line.starts_with('#') {
@@ -164,7 +187,7 @@ impl<'a> Reader<'a> {
         let Some((key, _)) = inside.split_once('=') else {
             return match exported {
                 Some(_) => Ok(None),
-                None => Err("expected KEY=value"),
+                None => Err(Fault::NoAssignment),
             };
         };
         // Everything is a part of the text: its address says where it stands.
@@ -172,7 +195,7 @@ impl<'a> Reader<'a> {
         let key = key.trim();
         let in_keys = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
         if key.is_empty() || !key.bytes().all(in_keys) {
-            return Err("expected a name before \"=\"");
+            return Err(Fault::NoName);
         }
         let value = self.value(value_at, end)?;
         Ok(Some(Assignment {
@@ -188,7 +211,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value between the `=` and the end of the line, or of the line where its quote is closed.
-    fn value(&self, from: usize, end: usize) -> Result<Value, &'static str> {
+    fn value(&self, from: usize, end: usize) -> Result<Value, Fault> {
         let line = self.text.get(from..end).unwrap_or_default();
         let start = end - line.trim_start().len();
         if let Some(quote @ ('\'' | '"')) = line.trim_start().chars().next() {
@@ -213,18 +236,22 @@ impl<'a> Reader<'a> {
     }
 
     /// The quoted value whose opening quote stands at `start`.
-    fn quoted(&self, start: usize, quote: char) -> Result<Value, &'static str> {
+    fn quoted(&self, start: usize, quote: char) -> Result<Value, Fault> {
         let is_double = quote == '"';
         let inside = self.rest(start + 1);
-        let length = closing(inside, quote).ok_or("a quote is not closed")?;
+        let length = closing(inside, quote).ok_or(Fault::OpenQuote)?;
+        let raw = inside.get(..length).unwrap_or_default();
         let span = start..start + length + 2;
         let tail = self.text.get(span.end..self.end_of_line(span.end));
         let tail = tail.unwrap_or_default();
         let is_comment = tail.starts_with([' ', '\t']) && tail.trim().starts_with('#');
         if !is_comment && !tail.trim().is_empty() {
-            return Err("text follows the closing quote");
+            return Err(if raw.contains('\n') {
+                Fault::OpenQuote
+            } else {
+                Fault::TextAfterQuote
+            });
         }
-        let raw = inside.get(..length).unwrap_or_default();
         let mut text = Zeroizing::new(String::with_capacity(length));
         let mut is_reference = false;
         let mut rest = raw.chars().peekable();
@@ -352,8 +379,17 @@ mod tests {
         let keys = env.assignments.iter();
         let keys: Vec<_> = keys.map(|one| (one.key.as_str(), one.line)).collect();
         assert_eq!(keys, [("A", 1), ("F", 7), ("G", 9)]);
-        let lines: Vec<_> = env.unreadable.iter().map(|it| it.line).collect();
-        assert_eq!(lines, [2, 3, 4, 5, 6, 8]);
+        let lines = env.unreadable.iter().map(|it| (it.line, it.fault));
+        let expected = [
+            (2, Fault::NoAssignment),
+            (3, Fault::NoName),
+            (4, Fault::NoName),
+            (5, Fault::TextAfterQuote),
+            (6, Fault::OpenQuote),
+            (8, Fault::NoAssignment),
+        ];
+        assert_eq!(lines.collect::<Vec<_>>(), expected);
+        assert_eq!(env.open_quote().unwrap().line, 6);
         assert!(Env::parse(b"A=\xff").is_err());
     }
 
@@ -406,6 +442,7 @@ mod tests {
             value in "[!-~]*",
         ) {
             let env = Env::parse(text.as_bytes()).unwrap();
+            prop_assume!(env.open_quote().is_none());
             for (at, one) in env.assignments.iter().enumerate() {
                 let mut after = text.clone();
                 after.replace_range(one.span.clone(), &literal(&value, one.quoting));

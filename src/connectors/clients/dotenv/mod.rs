@@ -129,7 +129,7 @@ fn mentions<'a>(env: &'a Env, bytes: &'a [u8]) -> impl Iterator<Item = Problem> 
     let lines = env.unreadable.iter();
     lines
         .filter(move |line| about_us(line.span.clone()))
-        .map(|line| Problem::line(line.line, line.what))
+        .map(|line| Problem::line(line.line, line.fault.to_string()))
 }
 
 fn import(path: &Path, bytes: &[u8], request: &ReadRequest) -> Result<Snapshot, Error> {

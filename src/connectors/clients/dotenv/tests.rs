@@ -483,6 +483,18 @@ fn what_does_not_belong_there_is_refused() {
 }
 
 #[test]
+fn a_file_with_an_open_quote_is_left_alone() {
+    let text = "A=\"x\nMASTODON_TOKEN=t\nMASTODON_HOST=m.example\nB=\"y\"";
+    let (changes, _, after) = restore(text, &[record("m.example", None, "new")]);
+    let why = "line 1: a quote is not closed: mend it first";
+    assert_eq!(
+        (changes[0].action, changes[0].detail.as_str()),
+        (Action::Refuse, why)
+    );
+    assert_eq!(after, text);
+}
+
+#[test]
 fn a_lone_token_without_an_instance_can_be_replaced() {
     let new = record("m.example", None, "new");
     let (changes, notes, after) = restore("MASTODON_TOKEN=t", &[new]);
@@ -523,7 +535,7 @@ fn what_the_export_writes_is_read_and_restored() {
 proptest! {
     #[test]
     fn any_visible_token_goes_into_any_sample_and_comes_back(
-        token in "[!-~]{1,80}",
+        token in "[!-_a-~]{1,80}",
         sample_number in 0..SAMPLES.len(),
         variant in 0..4_usize,
     ) {

@@ -6,7 +6,7 @@ use crate::{
     connectors::{
         Error, Prepared, WriteRequest,
         place::{self, Loaded},
-        rewrite::{Edits, Rewrite, change},
+        rewrite::{Edits, Rewrite, change, refused_all},
         values::{self, account_shown, shown},
     },
     document::env::{self, Assignment},
@@ -28,6 +28,10 @@ pub(super) fn plan(
 ) -> Result<Box<dyn Prepared>, Error> {
     let file = place::load(NAME, path, MAX_BYTES)?;
     let env = parse(path, file.bytes())?;
+    if let Some(line) = env.open_quote() {
+        let why = format!("line {}: {}: mend it first", line.line, line.fault);
+        return Ok(refused_all(NAME, path, records, &why));
+    }
     let groups = Group::all(&env);
     let mut writer = Writer {
         file: &file,
