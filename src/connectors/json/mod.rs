@@ -45,6 +45,15 @@ impl Source for Json {
         false
     }
 
+    /// History fits too, although it is replayed rather than read; nothing at all doesn't.
+    fn fits(&self, request: &ReadRequest) -> bool {
+        place::load(self.name(), &request.path, MAX_BYTES).is_ok_and(|file| {
+            let records = || self.read_bytes(request, file.bytes());
+            history::is_history(file.bytes())
+                || records().is_ok_and(|snapshot| !snapshot.tokens.is_empty())
+        })
+    }
+
     fn read(&self, request: &ReadRequest) -> Result<Snapshot, Error> {
         let file = place::load(self.name(), &request.path, MAX_BYTES)?;
         self.read_bytes(request, file.bytes())
