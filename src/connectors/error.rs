@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::document::SyntaxError;
+
 /// Reading or writing a client's store failed; it is as it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -76,5 +78,11 @@ impl Problem {
             path: path.to_owned(),
             detail: self.0,
         }
+    }
+}
+
+impl From<SyntaxError> for Problem {
+    fn from(error: SyntaxError) -> Self {
+        Self(error.to_string())
     }
 }

@@ -10,14 +10,12 @@ pub mod csv;
 mod discovery;
 mod error;
 pub mod json;
-mod json_text;
 mod place;
 pub mod rails;
 mod registry;
 mod rewrite;
 #[cfg(test)]
 mod testing;
-mod tree;
 mod values;
 
 use std::path::PathBuf;

@@ -1,54 +1,15 @@
 //! Write-back to a text file, as a plan: the spans that change, and nothing else.
 
-use std::{ops::Range, path::Path};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::model::{Action, Outcome, Plan, PlannedChange, Record};
+use crate::{
+    document::Edits,
+    model::{Action, Outcome, Plan, PlannedChange, Record},
+};
 
 use super::{Error, Prepared, WriteRequest, place, place::Loaded};
-
-/// Spans of a file and what will stand there instead.
-#[derive(Default)]
-pub(crate) struct Edits(Vec<(Range<usize>, Zeroizing<String>)>);
-
-impl Edits {
-    /// Replaces a span, unless that text stands there already. An empty span inserts.
-    pub(crate) fn replace(&mut self, file: &Loaded, span: &Range<usize>, text: &str) {
-        if file.bytes().get(span.clone()) != Some(text.as_bytes()) {
-            self.0.push((span.clone(), Zeroizing::new(text.to_owned())));
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many spans change so far: tells whether a record added any.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Forgets the spans beyond the first `len`.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.0.truncate(len);
-    }
-
-    /// The file with the spans replaced; insertions at one place stand in the order given.
-    pub(crate) fn apply(mut self, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
-        self.0.sort_by_key(|(span, _)| (span.start, span.end));
-        let added: usize = self.0.iter().map(|(_, text)| text.len()).sum();
-        let mut out = Zeroizing::new(Vec::with_capacity(bytes.len() + added));
-        let mut from = 0;
-        for (span, text) in &self.0 {
-            out.extend_from_slice(bytes.get(from..span.start).unwrap_or_default());
-            out.extend_from_slice(text.as_bytes());
-            from = span.end.max(from);
-        }
-        out.extend_from_slice(bytes.get(from..).unwrap_or_default());
-        out
-    }
-}
 
 /// A plan for one file.
 pub(crate) struct Rewrite {

@@ -401,7 +401,7 @@ fn optional_instance(fields: &mut Fields) -> Result<Option<crate::model::Domain>
 
 fn counts(fields: &mut Fields, name: &str) -> Result<Counts, Problem> {
     let mut row = fields.object(name)?;
-    let mut count = |name: &str| Ok(row.whole(name)?.unwrap_or(0));
+    let mut count = |name: &str| -> Result<u64, Problem> { Ok(row.whole(name)?.unwrap_or(0)) };
     let counts = Counts {
         seen: count("seen")?,
         added: count("added")?,

@@ -20,9 +20,10 @@ use crate::{
         Error, Prepared, ReadRequest, Sink, Source, Specificity, Surroundings, WriteRequest,
         error::Problem,
         place::{self, Loaded},
-        rewrite::{Edits, Rewrite, change, refused_all},
+        rewrite::{Rewrite, change, refused_all},
         values,
     },
+    document::Edits,
     model::{Account, Action, App, Completeness, Domain, Record, Secret, Snapshot, Token},
 };
 
@@ -156,7 +157,7 @@ fn replace(
         return refuse("the token holds characters that a line can't".to_owned());
     }
     let mut edits = Edits::default();
-    edits.replace(&file, &user.token.1, record.access_token.expose());
+    edits.replace(file.bytes(), &user.token.1, record.access_token.expose());
     let mut notes = Vec::new();
     if there.is_none() {
         notes.push("the file doesn't say which instance it is for".to_owned());
@@ -166,8 +167,8 @@ fn replace(
             (Some(new_id), Some(new_secret))
                 if values::is_visible(new_id) && values::is_visible(new_secret.expose()) =>
             {
-                edits.replace(&file, &id.1, new_id);
-                edits.replace(&file, &secret.1, new_secret.expose());
+                edits.replace(file.bytes(), &id.1, new_id);
+                edits.replace(file.bytes(), &secret.1, new_secret.expose());
             }
             _ => notes.push(
                 "the client_id and client_secret of the file stay: those of the token are not known"

@@ -11,9 +11,10 @@ use crate::{
         Error, Prepared, WriteRequest,
         error::Problem,
         place::{self, Loaded},
-        rewrite::{Edits, Rewrite, change, refused_all},
+        rewrite::{Rewrite, change, refused_all},
         values,
     },
+    document::Edits,
     model::{Account, Action, App, Domain, Record, Secret, Snapshot, Token},
 };
 
@@ -84,7 +85,7 @@ pub(super) fn plan(
     }
     let span = user.token.1.clone();
     let mut edits = Edits::default();
-    edits.replace(&file, &span, record.access_token.expose());
+    edits.replace(file.bytes(), &span, record.access_token.expose());
     let change = if edits.is_empty() {
         change(record, Action::Unchanged, "user.cfg holds it already")
     } else {

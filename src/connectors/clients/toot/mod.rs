@@ -18,9 +18,9 @@ use crate::{
         Error, Prepared, ReadRequest, Sink, Source, Specificity, Surroundings, WriteRequest,
         error::Problem,
         place,
-        tree::{self, Node},
         values::{self, shown},
     },
+    document::{Format, Member, Node},
     model::{Account, App, Completeness, Domain, Record, Secret, Snapshot, Token},
 };
 
@@ -131,7 +131,7 @@ impl Config {
     /// Parses it and makes sure that it is toot's: an object with the objects `apps` and `users`.
     fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let config = Self {
-            root: tree::json(bytes, true)?,
+            root: Format::Json.parse(bytes)?,
         };
         for section in ["apps", "users"] {
             if config.root.get(section).and_then(Node::members).is_none() {
@@ -141,7 +141,7 @@ impl Config {
         Ok(config)
     }
 
-    fn section(&self, name: &str) -> &[tree::Member] {
+    fn section(&self, name: &str) -> &[Member] {
         self.root
             .get(name)
             .and_then(Node::members)

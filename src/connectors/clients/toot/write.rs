@@ -9,11 +9,13 @@ use std::{collections::BTreeMap, path::Path};
 use crate::{
     connectors::{
         Error, Prepared, WriteRequest,
-        json_text::{Layout, object, quoted},
         place::{self, Loaded},
-        rewrite::{Edits, Rewrite, change},
-        tree::{Kind, Node},
+        rewrite::{Rewrite, change},
         values::{self, shown},
+    },
+    document::{
+        Edits, Kind, Node,
+        json::{Layout, object, quoted},
     },
     model::{Action, Domain, PlannedChange, Record},
 };
@@ -112,8 +114,11 @@ impl<'a> Writer<'a> {
         };
         let before = self.edits.len();
         if token.as_str() != record.access_token.expose() {
-            self.edits
-                .replace(self.file, &node.span, &quoted(record.access_token.expose()));
+            self.edits.replace(
+                self.file.bytes(),
+                &node.span,
+                &quoted(record.access_token.expose()),
+            );
         }
         let instance = user
             .node
@@ -231,9 +236,10 @@ impl<'a> Writer<'a> {
             }
             return Ok(false);
         }
-        self.edits.replace(self.file, &id.0.span, &quoted(our_id));
         self.edits
-            .replace(self.file, &secret.0.span, &quoted(our_secret));
+            .replace(self.file.bytes(), &id.0.span, &quoted(our_id));
+        self.edits
+            .replace(self.file.bytes(), &secret.0.span, &quoted(our_secret));
         self.notes.push(format!(
             "the app of {instance} is replaced for all accounts of the instance in the file"
         ));
@@ -248,7 +254,7 @@ impl<'a> Writer<'a> {
             ("users", std::mem::take(&mut self.new_users)),
         ] {
             if let Some(node) = self.config.root.get(section) {
-                layout.add_members(&mut self.edits, self.file, node, 1, &new);
+                layout.add_members(&mut self.edits, self.file.bytes(), node, 1, &new);
             }
         }
         let Some(first) = self.written.first() else {
@@ -256,12 +262,19 @@ impl<'a> Writer<'a> {
         };
         match self.config.root.get("active_user") {
             Some(node) if matches!(node.kind, Kind::Null) => {
-                self.edits.replace(self.file, &node.span, &quoted(first));
+                self.edits
+                    .replace(self.file.bytes(), &node.span, &quoted(first));
             }
             Some(_) => return,
             None => {
                 let member = BTreeMap::from([("active_user".to_owned(), quoted(first))]);
-                layout.add_members(&mut self.edits, self.file, &self.config.root, 0, &member);
+                layout.add_members(
+                    &mut self.edits,
+                    self.file.bytes(),
+                    &self.config.root,
+                    0,
+                    &member,
+                );
             }
         }
         self.notes

@@ -1,11 +1,87 @@
-//! Writing into JSON that somebody else wrote, in their style.
+//! JSON, strict or relaxed: reading it, and writing into what somebody else wrote, in their style.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{place::Loaded, rewrite::Edits, tree::Node};
+use jsonc_parser::{
+    CollectOptions, ParseOptions, ParseStringErrorKind, ast, common::Ranged, errors::ParseErrorKind,
+};
+use zeroize::Zeroizing;
+
+use super::{
+    Edits, Kind, Member, Node, SyntaxError,
+    syntax::{lower_case, text},
+};
+
+/// Parses JSON, strictly or with what JSON5 and JSONC allow. The parser refuses more than 512 levels.
+pub(super) fn parse(bytes: &[u8], strict: bool) -> Result<Node, SyntaxError> {
+    let (text, shift) = text(bytes)?;
+    let options = ParseOptions {
+        allow_comments: !strict,
+        allow_loose_object_property_names: !strict,
+        allow_trailing_commas: !strict,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: !strict,
+        allow_hexadecimal_numbers: !strict,
+        allow_unary_plus_numbers: !strict,
+        allow_bare_decimal_point_numbers: !strict,
+        allow_non_finite_numbers: true,
+        allow_extended_string_escapes: !strict,
+    };
+    let parsed = jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &options);
+    let parsed = parsed.map_err(|error| SyntaxError {
+        line: error.line_display(),
+        column: error.column_display(),
+        what: what(error.kind()),
+    })?;
+    match parsed.value {
+        Some(value) => Ok(node(value, shift)),
+        None => Err(SyntaxError::at(bytes, bytes.len(), "it is empty")),
+    }
+}
+
+/// The parser's words, without the one that quotes the text.
+fn what(kind: &ParseErrorKind) -> String {
+    match kind {
+        ParseErrorKind::String(ParseStringErrorKind::InvalidUnicodeEscapeSequence(_)) => {
+            "invalid unicode escape sequence".to_owned()
+        }
+        other => lower_case(&other.to_string()),
+    }
+}
+
+fn node(value: ast::Value<'_>, shift: usize) -> Node {
+    let range = value.range();
+    let span = range.start + shift..range.end + shift;
+    let kind = match value {
+        ast::Value::StringLit(text) => Kind::Text(Zeroizing::new(text.value.into_owned())),
+        ast::Value::Array(list) => Kind::List(
+            list.elements
+                .into_iter()
+                .map(|value| node(value, shift))
+                .collect(),
+        ),
+        ast::Value::Object(object) => Kind::Map(
+            object
+                .properties
+                .into_iter()
+                .map(|property| {
+                    let range = property.name.range();
+                    Member {
+                        key_span: range.start + shift..range.end + shift,
+                        key: property.name.into_string(),
+                        value: node(property.value, shift),
+                    }
+                })
+                .collect(),
+        ),
+        ast::Value::NullKeyword(_) => Kind::Null,
+        ast::Value::NumberLit(_) | ast::Value::BooleanLit(_) => Kind::Other,
+    };
+    Node { span, kind }
+}
 
 /// How a document is laid out.
-pub(crate) struct Layout {
+pub struct Layout {
     /// One step of indentation; `None` when everything stands on one line.
     indent: Option<String>,
     newline: &'static str,
@@ -13,7 +89,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// Takes over the style of the root's members.
-    pub(crate) fn of(bytes: &[u8], root: &Node) -> Self {
+    pub fn of(bytes: &[u8], root: &Node) -> Self {
         let first = root.members().and_then(|members| members.first());
         let before = first
             .and_then(|member| bytes.get(root.span.start..member.key_span.start))
@@ -35,10 +111,10 @@ impl Layout {
     }
 
     /// Adds members to an object that stands at `depth`, between those that are there where these are sorted.
-    pub(crate) fn add_members(
+    pub fn add_members(
         &self,
         edits: &mut Edits,
-        file: &Loaded,
+        bytes: &[u8],
         object: &Node,
         depth: usize,
         new: &BTreeMap<String, String>,
@@ -57,7 +133,7 @@ impl Layout {
             let inside = inside.collect::<Vec<_>>().join(&separator);
             if !inside.is_empty() {
                 let text = format!("{{{}{inside}{}}}", self.line(depth + 1), self.line(depth));
-                edits.replace(file, &object.span, &text);
+                edits.replace(bytes, &object.span, &text);
             }
             return;
         };
@@ -65,22 +141,19 @@ impl Layout {
         for (key, value) in new {
             let text = format!("{}: {value}", quoted(key));
             let next = members.iter().find(|member| sorted && member.key > *key);
-            match next {
-                Some(next) => {
-                    let at = next.key_span.start;
-                    edits.replace(file, &(at..at), &format!("{text}{separator}"));
-                }
-                None => {
-                    let at = last.value.span.end;
-                    edits.replace(file, &(at..at), &format!("{separator}{text}"));
-                }
+            if let Some(next) = next {
+                let at = next.key_span.start;
+                edits.replace(bytes, &(at..at), &format!("{text}{separator}"));
+            } else {
+                let at = last.value.span.end;
+                edits.replace(bytes, &(at..at), &format!("{separator}{text}"));
             }
         }
     }
 }
 
 /// An object of strings whose members stand one deeper than `depth`.
-pub(crate) fn object(layout: &Layout, depth: usize, members: &[(&str, &str)]) -> String {
+pub fn object(layout: &Layout, depth: usize, members: &[(&str, &str)]) -> String {
     let separator = match &layout.indent {
         Some(_) => format!(",{}", layout.line(depth + 1)),
         None => ", ".to_owned(),
@@ -97,7 +170,7 @@ pub(crate) fn object(layout: &Layout, depth: usize, members: &[(&str, &str)]) ->
 }
 
 /// A string literal in ASCII, as Python's `json.dump` writes it.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2 + 2);
     out.push('"');
     for c in text.chars() {
