@@ -1,6 +1,8 @@
 //! The formats, and what each of them can do.
 
-use super::{Node, SyntaxError, json};
+use zeroize::Zeroizing;
+
+use super::{Node, SyntaxError, json, toml, yaml};
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +11,10 @@ pub enum Format {
     Json,
     /// JSON with what JSON5 and JSONC allow besides: comments, single quotes, trailing commas.
     Json5,
+    /// TOML 1.1.
+    Toml,
+    /// YAML, one document.
+    Yaml,
 }
 
 impl Format {
@@ -20,6 +26,17 @@ impl Format {
         match self {
             Self::Json => json::parse(bytes, true),
             Self::Json5 => json::parse(bytes, false),
+            Self::Toml => toml::parse(bytes),
+            Self::Yaml => yaml::parse(bytes),
+        }
+    }
+
+    /// Spells a string in the style of the one that `former` spells: the same quotes where they can hold it.
+    pub fn literal(self, former: &[u8], text: &str) -> Zeroizing<String> {
+        match self {
+            Self::Json | Self::Json5 => json::literal(former, text),
+            Self::Toml => toml::literal(former, text),
+            Self::Yaml => yaml::literal(former, text),
         }
     }
 }

@@ -171,17 +171,68 @@ pub fn object(layout: &Layout, depth: usize, members: &[(&str, &str)]) -> String
 
 /// A string literal in ASCII, as Python's `json.dump` writes it.
 pub fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2 + 2);
-    out.push('"');
+    spelled('"', text)
+}
+
+/// A string with the quotes of the former one.
+pub(super) fn literal(former: &[u8], text: &str) -> Zeroizing<String> {
+    let quote = if former.starts_with(b"'") { '\'' } else { '"' };
+    Zeroizing::new(spelled(quote, text))
+}
+
+/// What to write right after a member whose value is a string, so that another follows it in the same style: on a line
+/// of its own where that has one. `None` where comments or more stand on that line.
+pub(super) fn member_after(
+    bytes: &[u8],
+    member: &Member,
+    key: &str,
+    text: &str,
+) -> Option<Zeroizing<String>> {
+    let part = |range| {
+        bytes
+            .get(range)
+            .and_then(|part| std::str::from_utf8(part).ok())
+    };
+    let colon = part(member.key_span.end..member.value.span.start)?;
+    if colon.trim() != ":" || colon.contains('\n') {
+        return None;
+    }
+    let key = match bytes.get(member.key_span.start)? {
+        b'"' => spelled('"', key),
+        b'\'' => spelled('\'', key),
+        _ => key.to_owned(),
+    };
+    let before = part(0..member.key_span.start)?;
+    let after = part(member.value.span.end..bytes.len())?;
+    let (above, indent) = before.rsplit_once('\n').unwrap_or(("", before));
+    let separator = if above.is_empty() || !indent.trim().is_empty() {
+        let gap = before.len() - before.trim_end_matches(' ').len();
+        " ".repeat(gap.min(1))
+    } else {
+        let rest = after.lines().next().unwrap_or_default().trim();
+        if !matches!(rest, "" | ",") {
+            return None;
+        }
+        let newline = if above.ends_with('\r') { "\r\n" } else { "\n" };
+        format!("{newline}{indent}")
+    };
+    let value = literal(bytes.get(member.value.span.clone())?, text);
+    let value = value.as_str();
+    Some(Zeroizing::new(format!(",{separator}{key}{colon}{value}")))
+}
+
+fn spelled(quote: char, text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 6 + 2);
+    out.push(quote);
     for c in text.chars() {
         match c {
-            '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
+            c if c == quote => out.extend(['\\', c]),
             ' '..='\u{7f}' => out.push(c),
             _ => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
@@ -191,6 +242,6 @@ pub fn quoted(text: &str) -> String {
             }
         }
     }
-    out.push('"');
+    out.push(quote);
     out
 }

@@ -27,6 +27,22 @@ impl SyntaxError {
     }
 }
 
+/// Where the lines of a text begin.
+pub struct Lines(Vec<usize>);
+
+impl Lines {
+    /// Finds the lines.
+    pub fn of(bytes: &[u8]) -> Self {
+        let breaks = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        Self(breaks.map(|(at, _)| at).collect())
+    }
+
+    /// The number of the line that this byte stands in, counted from 1.
+    pub fn number(&self, offset: usize) -> usize {
+        self.0.partition_point(|newline| *newline < offset) + 1
+    }
+}
+
 /// The text without its byte order mark, and how many bytes that is.
 pub(super) fn text(bytes: &[u8]) -> Result<(&str, usize), SyntaxError> {
     let text = std::str::from_utf8(bytes)
