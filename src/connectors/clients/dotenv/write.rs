@@ -6,10 +6,13 @@ use crate::{
     connectors::{
         Error, Prepared, WriteRequest,
         place::{self, Loaded},
-        rewrite::{Edits, Rewrite, change, refused_all},
+        rewrite::{Rewrite, change, refused_all},
         values::{self, account_shown, shown},
     },
-    document::env::{self, Assignment},
+    document::{
+        Edits,
+        env::{self, Assignment},
+    },
     model::{Action, Domain, PlannedChange, Record, Secret},
 };
 
@@ -190,7 +193,7 @@ impl<'a> Writer<'a> {
                 ));
             } else if line.value.as_str() != value {
                 let text = env::literal(value, line.quoting);
-                self.edits.replace(self.file, &line.span, &text);
+                self.edits.replace(self.file.bytes(), &line.span, &text);
             }
         }
     }
@@ -210,7 +213,8 @@ impl<'a> Writer<'a> {
         let value = env::literal(value, line.quoting);
         let key = format!("{}{mark}{name}", group.prefix);
         let text = zeroize::Zeroizing::new(format!("{newline}{export}{key}={}", *value));
-        self.edits.replace(self.file, &(line.end..line.end), &text);
+        self.edits
+            .replace(self.file.bytes(), &(line.end..line.end), &text);
     }
 }
 
