@@ -25,6 +25,10 @@ pub(super) struct Header {
     slots: [[u8; SLOT_BYTES]; SLOTS],
     /// The copy as read, for the MAC.
     raw: Box<[u8; UNIT]>,
+    /// Where the copies stand: first the one that is not this header, or is it too.
+    places: [u64; 2],
+    /// Whether both copies are this header.
+    doubled: bool,
 }
 
 impl Header {
@@ -36,6 +40,8 @@ impl Header {
             created_at,
             slots,
             raw: Box::new([0; UNIT]),
+            places: HEADERS,
+            doubled: false,
         }
     }
 
@@ -46,7 +52,9 @@ impl Header {
             .map_err(|source| Error::io("read", path, source))?;
         let mut best: Option<Self> = None;
         let mut refused = None;
-        for unit in HEADERS {
+        let [a, b] = HEADERS;
+        for places in [[b, a], [a, b]] {
+            let [_, unit] = places;
             let mut raw = Box::new([0; UNIT]);
             let offset = unit * UNIT_U64;
             if len >= offset + UNIT_U64 {
@@ -61,12 +69,12 @@ impl Header {
                     .map_err(|source| Error::io("read", path, source))?;
             }
             match Self::parse(raw, path) {
-                Ok(header) => {
-                    if best
-                        .as_ref()
-                        .is_none_or(|best| best.sequence < header.sequence)
-                    {
-                        best = Some(header);
+                Ok(mut header) => {
+                    header.places = places;
+                    match &mut best {
+                        Some(best) if best.raw == header.raw => best.doubled = true,
+                        Some(best) if best.sequence >= header.sequence => {}
+                        _ => best = Some(header),
                     }
                 }
                 // What the first copy says of itself counts, unless only the second looks like a vault.
@@ -137,6 +145,8 @@ impl Header {
             created_at: i64::from_le_bytes(u64_at(AT_CREATED)?.to_le_bytes()),
             slots,
             raw,
+            places: HEADERS,
+            doubled: false,
         })
     }
 
@@ -209,13 +219,29 @@ impl Header {
         .into()
     }
 
-    /// Writes both copies, one after the other, each durable before the next: the one that `read` would not take first.
+    /// Writes both copies, one after the other, each durable before the next: first the one that [`Header::read`] would
+    /// not take, so that a torn one leaves the last change whole.
+    ///
+    /// After an error the header in the file is the former one or this one.
     pub(super) fn write(&mut self, medium: &dyn Medium, master: &MasterKey) -> std::io::Result<()> {
         self.sequence += 1;
         self.raw = self.bytes(master);
-        for unit in HEADERS {
-            medium.write(unit * UNIT_U64, self.raw.as_slice())?;
+        self.doubled = false;
+        let [first, second] = self.places;
+        medium.write(first * UNIT_U64, self.raw.as_slice())?;
+        medium.sync()?;
+        self.places = [second, first];
+        self.double(medium)
+    }
+
+    /// Makes both copies the same, where a crash between them left two: a former one must not come back when the newer
+    /// one is damaged.
+    pub(super) fn double(&mut self, medium: &dyn Medium) -> std::io::Result<()> {
+        if !self.doubled {
+            let [other, _] = self.places;
+            medium.write(other * UNIT_U64, self.raw.as_slice())?;
             medium.sync()?;
+            self.doubled = true;
         }
         Ok(())
     }
@@ -261,3 +287,106 @@ const AT_CREATED: usize = 40;
 const AT_SLOTS: usize = 64;
 const AT_MAC: usize = UNIT - 64;
 const AT_CHECKSUM: usize = UNIT - 32;
+
+#[cfg(test)]
+mod tests {
+    use std::{io, sync::Mutex};
+
+    use super::*;
+
+    /// Bytes in memory whose writes fail, torn in the middle, once so many have succeeded.
+    #[derive(Debug)]
+    struct Torn {
+        bytes: Mutex<Vec<u8>>,
+        writes_left: Mutex<usize>,
+    }
+
+    impl Torn {
+        fn holding(bytes: Vec<u8>, writes_left: usize) -> Self {
+            Self {
+                bytes: Mutex::new(bytes),
+                writes_left: Mutex::new(writes_left),
+            }
+        }
+
+        fn into_bytes(self) -> Vec<u8> {
+            self.bytes.into_inner().unwrap()
+        }
+    }
+
+    impl Medium for Torn {
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.bytes.lock().unwrap().len() as u64)
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            let at = usize::try_from(offset).unwrap();
+            out.copy_from_slice(&self.bytes.lock().unwrap()[at..at + out.len()]);
+            Ok(())
+        }
+
+        fn write(&self, offset: u64, new: &[u8]) -> io::Result<()> {
+            let at = usize::try_from(offset).unwrap();
+            let mut left = self.writes_left.lock().unwrap();
+            let written = if *left == 0 { new.len() / 2 } else { new.len() };
+            let mut bytes = self.bytes.lock().unwrap();
+            let len = bytes.len().max(at + written);
+            bytes.resize(len, 0);
+            bytes[at..at + written].copy_from_slice(&new[..written]);
+            *left = left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(())
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            let len = usize::try_from(len).unwrap();
+            self.bytes.lock().unwrap().resize(len, 0);
+            Ok(())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Header {
+        let medium = Torn::holding(bytes.to_vec(), 0);
+        Header::read(&medium, Path::new("v")).unwrap()
+    }
+
+    /// The bytes after a change that broke off after so many whole writes.
+    fn changed(bytes: Vec<u8>, writes: usize, master: &MasterKey, created_at: i64) -> Vec<u8> {
+        let mut header = read(&bytes);
+        header.created_at = created_at;
+        let medium = Torn::holding(bytes, writes);
+        assert_eq!(header.write(&medium, master).is_ok(), writes > 1);
+        medium.into_bytes()
+    }
+
+    #[test]
+    fn a_torn_header_write_keeps_the_last_change() {
+        let master = MasterKey::from_bytes([1; 32]);
+        let medium = Torn::holding(Vec::new(), 2);
+        Header::new(VaultId([2; 16]), 10)
+            .write(&medium, &master)
+            .unwrap();
+        let fresh = medium.into_bytes();
+        // Every history of four changes, each whole or broken off at either copy.
+        for history in 0..3usize.pow(4) {
+            let (mut bytes, mut expected) = (fresh.clone(), 10);
+            for change in 0..4 {
+                let writes = history / 3usize.pow(change) % 3;
+                let date = 11 + i64::from(change);
+                bytes = changed(bytes, writes, &master, date);
+                let header = read(&bytes);
+                assert!(header.is_authentic(&master));
+                if writes > 0 {
+                    expected = date;
+                }
+                assert_eq!(
+                    header.created_at, expected,
+                    "history {history}, change {change}"
+                );
+            }
+        }
+    }
+}
