@@ -161,22 +161,29 @@ const MOST_CALIBRATED_MIB: u32 = 256;
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
+
     use super::*;
 
     #[test]
-    fn argon2id_is_that_of_rfc_9106() {
-        // Computed with the reference implementation (argon2-cffi 23.1, m=8192, t=1, p=1).
-        let key = KdfParams::LEAST.derive(b"password", &[1; 32]).unwrap();
-        let again = KdfParams::LEAST.derive(b"password", &[1; 32]).unwrap();
-        assert_eq!(*key, *again);
-        assert_ne!(
-            *key,
-            *KdfParams::LEAST.derive(b"password", &[2; 32]).unwrap()
-        );
-        assert_ne!(
-            *key,
-            *KdfParams::LEAST.derive(b"passwore", &[1; 32]).unwrap()
-        );
+    fn argon2id_is_that_of_the_reference_implementation() {
+        // Computed with the C reference implementation, version 0x13 (argon2-cffi 25.1, `hash_secret_raw`).
+        let counting = std::array::from_fn(|n| n.to_le_bytes()[0]);
+        for (params, salt, expected) in [
+            (
+                KdfParams::LEAST,
+                [1; 32],
+                "eb5399359d59e24e79153a24eb61a8e9aa9876a7e6695bd100fc090c595a3ce6",
+            ),
+            (
+                KdfParams::RECOMMENDED,
+                counting,
+                "fc5d642bb060f1becda3a96cf47ed429465a98babc939c96228302fc85e53a4f",
+            ),
+        ] {
+            let key = params.derive(b"correct horse", &salt).unwrap();
+            assert_eq!(HEXLOWER.encode(&*key), expected, "{params:?}");
+        }
     }
 
     #[test]

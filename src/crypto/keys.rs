@@ -148,7 +148,61 @@ impl fmt::Debug for PageKey {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
+
     use super::*;
+
+    /// 0, 1, 2, … from `first` on, wrapping.
+    fn counting<const N: usize>(first: u8) -> [u8; N] {
+        std::array::from_fn(|n| first.wrapping_add(n.to_le_bytes()[0]))
+    }
+
+    #[test]
+    fn subkeys_are_those_of_an_independent_blake3() {
+        // Computed with the PyPI package blake3 1.0.11.
+        let master = MasterKey::from_bytes(counting(0));
+        let hex = |context| HEXLOWER.encode(&*master.derive(context));
+        assert_eq!(
+            hex("tuskvault 2026-11 pages v1"),
+            "927074f79acb3324245c0173119fcf0b56a977497f28f755c4d47dfa86f55821"
+        );
+        assert_eq!(
+            hex("tuskvault 2026-11 header v1"),
+            "a45d4d3ca4bb1ab7227bd63f1365c523f02a149d427747b82fbd69c6bc3ffd60"
+        );
+        let key = master.header_key();
+        assert_eq!(
+            HEXLOWER.encode(&key.mac(b"header")),
+            "fd85866fc1f4ee823a48f675c47402ed49972f48f8be9995b4905c564c0590a4"
+        );
+        assert_eq!(
+            HEXLOWER.encode(&key.hash(&[b"token id", b"m.example"])),
+            "dae7ba6c7cc798b6712b306c266c6af9171bbf300bdf8c46a92a5a5e88b2a484"
+        );
+    }
+
+    #[test]
+    fn sealing_is_that_of_libsodium() {
+        // Computed with libsodium (PyNaCl 1.6.2, `crypto_aead_xchacha20poly1305_ietf_encrypt`) under the page key of the
+        // master key 0, 1, 2, …
+        let key = MasterKey::from_bytes(counting(0)).page_key();
+        let mut block: [u8; 4096] = counting(0);
+        let seal = key.seal_with(counting(100), b"associated", &mut block);
+        assert_eq!(
+            HEXLOWER.encode(&seal.tag),
+            "bceb7ebc6ab14cbba4852e5605cfd1ec"
+        );
+        assert_eq!(
+            HEXLOWER.encode(blake3::hash(&block).as_bytes()),
+            "5001aea8772c945c9163adc856624b794cc779f811b22c92d0c559f84422e096"
+        );
+        let mut short = *b"tuskvault";
+        let seal = key.seal_with(counting(100), b"associated", &mut short);
+        assert_eq!(
+            HEXLOWER.encode(&[short.as_slice(), &seal.tag].concat()),
+            "b641014e1be705f352aa88b9751e6325146369cdbda9d2a73c"
+        );
+    }
 
     #[test]
     fn a_block_opens_only_as_it_was_sealed() {

@@ -273,6 +273,23 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_that_others_computed_opens() {
+        // Computed with argon2-cffi 25.1 and PyNaCl 1.6.2: passphrase "correct horse", 8 MiB in one pass, date 5, salt
+        // of ones, nonce 100, 101, …; it wraps 0, 1, 2, … in slot 3 of vault 9, 9, …
+        let hex = "0100000000200000010000000100000005000000000000000101010101010101010101010101010101010101010101010101\
+                   0101010101016465666768696a6b6c6d6e6f707172737475767778797a7b221b0bdd3dc5964d8060fddaec531954a90b3952ab\
+                   23c44a7aa9c86af448bfb42ad651112d363ce7a29ad6c9cdf2d485";
+        let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap();
+        let slot = KeySlot::from_bytes(bytes.as_slice().try_into().unwrap()).unwrap();
+        let master = slot
+            .unwrap(&passphrase("correct horse"), (&VAULT, 3))
+            .unwrap()
+            .unwrap();
+        assert!(master.bytes().iter().copied().eq(0..32));
+        assert_eq!(slot.to_bytes().as_slice(), bytes);
+    }
+
+    #[test]
     fn every_byte_of_a_slot_counts() {
         let master = MasterKey::generate().unwrap();
         let slot =
