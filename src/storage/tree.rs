@@ -274,6 +274,8 @@ impl Tree {
 
     /// Writes the changed leaves and mids to the places that the durable superblock doesn't name. Answers whether
     /// there were any.
+    ///
+    /// One that vouches for nothing any more is forgotten: the file may end before its place.
     pub(super) fn write_nodes(
         &mut self,
         key: &PageKey,
@@ -281,40 +283,43 @@ impl Tree {
     ) -> io::Result<bool> {
         let mut any = false;
         for (&number, leaf) in self.leaves.iter_mut().filter(|(_, leaf)| leaf.dirty) {
-            let mut bytes = Zeroizing::new([0; UNIT]);
-            for (to, seal) in bytes.chunks_exact_mut(SEAL_BYTES).zip(&leaf.entries) {
-                seal_to(*seal, to);
-            }
             let mid = self
                 .mids
                 .entry(number / LEAVES_PER_MID)
                 .or_insert_with(|| empty(LEAVES_PER_MID));
-            let before = entry(&mid.entries, number % LEAVES_PER_MID);
-            let copy = before.map_or(0, |child| 1 - child.copy.min(1));
-            let seal = key
-                .seal(&associated(self.vault, Kind::Leaf, number), &mut *bytes)
-                .map_err(io::Error::other)?;
-            out(leaf_unit(number, copy), &*bytes)?;
-            set(
-                &mut mid.entries,
-                number % LEAVES_PER_MID,
-                Some(Child { copy, seal }),
-            );
+            let mut child = None;
+            if leaf.entries.iter().any(Option::is_some) {
+                let mut bytes = Zeroizing::new([0; UNIT]);
+                for (to, seal) in bytes.chunks_exact_mut(SEAL_BYTES).zip(&leaf.entries) {
+                    seal_to(*seal, to);
+                }
+                let copy = other_copy(entry(&mid.entries, number % LEAVES_PER_MID));
+                let seal = key
+                    .seal(&associated(self.vault, Kind::Leaf, number), &mut *bytes)
+                    .map_err(io::Error::other)?;
+                out(leaf_unit(number, copy), &*bytes)?;
+                child = Some(Child { copy, seal });
+                any = true;
+            }
+            set(&mut mid.entries, number % LEAVES_PER_MID, child);
             mid.dirty = true;
             leaf.dirty = false;
-            any = true;
         }
         for (&number, mid) in self.mids.iter_mut().filter(|(_, mid)| mid.dirty) {
-            let mut bytes = Zeroizing::new([0; UNIT]);
-            children_to(&mid.entries, &mut *bytes);
-            let copy = entry(&self.roots.entries, number).map_or(0, |child| 1 - child.copy.min(1));
-            let seal = key
-                .seal(&associated(self.vault, Kind::Mid, number), &mut *bytes)
-                .map_err(io::Error::other)?;
-            out(mid_unit(number, copy), &*bytes)?;
-            set(&mut self.roots.entries, number, Some(Child { copy, seal }));
+            let mut child = None;
+            if mid.entries.iter().any(Option::is_some) {
+                let mut bytes = Zeroizing::new([0; UNIT]);
+                children_to(&mid.entries, &mut *bytes);
+                let copy = other_copy(entry(&self.roots.entries, number));
+                let seal = key
+                    .seal(&associated(self.vault, Kind::Mid, number), &mut *bytes)
+                    .map_err(io::Error::other)?;
+                out(mid_unit(number, copy), &*bytes)?;
+                child = Some(Child { copy, seal });
+                any = true;
+            }
+            set(&mut self.roots.entries, number, child);
             mid.dirty = false;
-            any = true;
         }
         Ok(any)
     }
@@ -362,6 +367,10 @@ fn entry<T: Copy>(entries: &[Option<T>], at: u64) -> Option<T> {
     usize::try_from(at)
         .ok()
         .and_then(|at| entries.get(at).copied().flatten())
+}
+
+fn other_copy(child: Option<Child>) -> u8 {
+    child.map_or(0, |child| 1 - child.copy.min(1))
 }
 
 fn set<T>(entries: &mut [Option<T>], at: u64, value: Option<T>) {
