@@ -114,11 +114,14 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
-    /// Writing failed earlier with this handle; what was written since then is not known to be saved.
-    #[error("writing {} failed before: what was done may or may not have been saved", path.display())]
+    /// Writing failed; what was done may have reached the file all the same. Nothing more is written with this handle:
+    /// opening the file again tells.
+    #[error("cannot write {}: what was done may or may not have been saved", path.display())]
     Unsure {
         /// The path.
         path: PathBuf,
+        /// The reason; `None` when writing failed earlier.
+        source: Option<io::Error>,
     },
     /// It was opened for reading only.
     #[error("{} was opened for reading only", path.display())]

@@ -2,9 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fmt,
-    fs::File,
-    io,
+    fmt, io,
     ops::Bound,
     path::{Path, PathBuf},
     sync::{
@@ -38,7 +36,6 @@ struct Inner {
     vault: VaultId,
     master: MasterKey,
     key: PageKey,
-    mode: Mode,
     state: Mutex<State>,
     written: AtomicU64,
 }
@@ -59,6 +56,7 @@ pub(super) enum Mode {
     reason = "four independent facts about what the file still needs"
 )]
 struct State {
+    mode: Mode,
     header: Header,
     tree: Tree,
     pending: Pending,
@@ -91,6 +89,7 @@ impl EncryptedFile {
     ) -> Self {
         let (vault, key) = (header.vault_id, master.page_key());
         let state = State {
+            mode,
             header,
             tree,
             pending: Pending::default(),
@@ -107,7 +106,6 @@ impl EncryptedFile {
             vault,
             master,
             key,
-            mode,
             state,
             written,
         }))
@@ -256,40 +254,41 @@ impl EncryptedFile {
     }
 
     fn update_header(&self, change: impl FnOnce(&mut Header)) -> Result<(), Error> {
-        if self.0.mode != Mode::Write {
+        let mut state = self.state();
+        self.check_usable(&state)?;
+        if state.mode != Mode::Write {
             return Err(Error::ReadOnly {
                 path: self.0.path.clone(),
             });
         }
-        let mut state = self.state();
         let mut header = state.header.clone();
         change(&mut header);
-        header
-            .write(&*self.0.medium, &self.0.master)
-            .map_err(|source| Error::io("write", &self.0.path, source))?;
+        if let Err(source) = header.write(&*self.0.medium, &self.0.master) {
+            state.failed = true;
+            return Err(self.unsure(source));
+        }
         self.0.written.fetch_add(2 * UNIT_U64, Ordering::Relaxed);
         state.header = header;
         Ok(())
     }
 
-    pub(super) fn mode(&self) -> Mode {
-        self.0.mode
+    fn unsure(&self, source: io::Error) -> Error {
+        Error::Unsure {
+            path: self.0.path.clone(),
+            source: Some(source),
+        }
     }
 
-    /// The same vault read anew, with its own state; the lock stays with the medium.
-    pub(super) fn reopened(&self, mode: Mode) -> Result<Self, Error> {
-        let file =
-            File::open(&self.0.path).map_err(|source| Error::io("open", &self.0.path, source))?;
-        let header = Header::read(&file, &self.0.path)?;
-        let tree = Tree::read(self.0.vault, &self.0.key, &file, &self.0.path)?;
-        Ok(Self::new(
-            &self.0.path,
-            Box::new(file),
-            header,
-            tree,
-            self.0.master.clone(),
-            mode,
-        ))
+    pub(super) fn mode(&self) -> Mode {
+        self.state().mode
+    }
+
+    /// From here on writes stay in memory, over the file as it is.
+    pub(super) fn overlay(&self) -> Result<(), Error> {
+        let tree = Tree::read(self.0.vault, &self.0.key, &*self.0.medium, &self.0.path)?;
+        let mut state = self.state();
+        (state.tree, state.mode) = (tree, Mode::Overlay);
+        Ok(())
     }
 
     pub(super) fn header(&self) -> Header {
@@ -303,7 +302,7 @@ impl EncryptedFile {
     /// Makes everything that redb has written durable and shortens the file to what it needs.
     pub(super) fn sync(&self) -> Result<(), Error> {
         let mut state = self.state();
-        if self.0.mode != Mode::Write || !state.dirty {
+        if state.mode != Mode::Write || !state.dirty {
             return Ok(());
         }
         self.check_usable(&state)?;
@@ -311,7 +310,7 @@ impl EncryptedFile {
         state.failed |= result.is_err();
         result.map_err(|source| match source.downcast::<Error>() {
             Ok(error) => error,
-            Err(source) => Error::io("write", &self.0.path, source),
+            Err(source) => self.unsure(source),
         })
     }
 
@@ -512,7 +511,7 @@ impl EncryptedFile {
         if known && !overwritten {
             self.read_block(state, number, &mut block)?;
         }
-        if state.pending.places.len() >= BATCH_BLOCKS && self.0.mode == Mode::Write {
+        if state.pending.places.len() >= BATCH_BLOCKS && state.mode == Mode::Write {
             self.flush(state).map_err(|source| {
                 state.failed = true;
                 Error::io("write", &self.0.path, source)
@@ -566,7 +565,7 @@ impl EncryptedFile {
     }
 
     fn check_usable(&self, state: &State) -> Result<(), Error> {
-        if self.0.mode == Mode::Read {
+        if state.mode == Mode::Read {
             return Err(Error::ReadOnly {
                 path: self.0.path.clone(),
             });
@@ -574,6 +573,7 @@ impl EncryptedFile {
         if state.failed {
             return Err(Error::Unsure {
                 path: self.0.path.clone(),
+                source: None,
             });
         }
         Ok(())

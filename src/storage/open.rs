@@ -117,6 +117,73 @@ impl LockedVault {
     }
 }
 
+impl EncryptedFile {
+    /// Makes a new vault with one key slot in an empty medium. `path` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::NoCredentials`], [`Error::Kdf`], [`Error::Io`].
+    pub fn create(
+        path: &Path,
+        medium: Box<dyn Medium>,
+        credentials: &Credentials,
+        kdf: KdfParams,
+        now: i64,
+    ) -> Result<Self, Error> {
+        let master = MasterKey::generate()?;
+        let mut header = Header::new(VaultId(random()?), now);
+        let slot = KeySlot::wrap(&master, credentials, kdf, (&header.vault_id.0, 0), now)
+            .map_err(|error| Error::unlock(path, error))?;
+        header.set_slot(0, Some(&slot));
+        Self::empty(path, medium, header, master, 0)
+    }
+
+    /// The same vault with the same keys and slots, without contents, in an empty medium.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn like(&self, medium: Box<dyn Medium>) -> Result<Self, Error> {
+        let (header, master) = (self.header(), self.master().clone());
+        Self::empty(self.path(), medium, header, master, self.commit_counter())
+    }
+
+    /// The same vault under a new master key, without contents, in an empty medium. Only the slot that `credentials`
+    /// make is in it: a slot whose passphrase is not at hand can't wrap a key that it never saw.
+    ///
+    /// # Errors
+    /// [`Error::NoCredentials`], [`Error::Kdf`], [`Error::Io`].
+    pub fn rekeyed(
+        &self,
+        medium: Box<dyn Medium>,
+        credentials: &Credentials,
+        kdf: KdfParams,
+        now: i64,
+    ) -> Result<Self, Error> {
+        let master = MasterKey::generate()?;
+        let before = self.header();
+        let mut header = Header::new(before.vault_id, before.created_at);
+        header.sequence = before.sequence;
+        let slot = KeySlot::wrap(&master, credentials, kdf, (&header.vault_id.0, 0), now)
+            .map_err(|error| Error::unlock(self.path(), error))?;
+        header.set_slot(0, Some(&slot));
+        Self::empty(self.path(), medium, header, master, self.commit_counter())
+    }
+
+    fn empty(
+        path: &Path,
+        medium: Box<dyn Medium>,
+        mut header: Header,
+        master: MasterKey,
+        commit: u64,
+    ) -> Result<Self, Error> {
+        header
+            .write(&*medium, &master)
+            .map_err(|source| Error::io("create", path, source))?;
+        let mut tree = Tree::new(header.vault_id);
+        tree.commit = commit;
+        Ok(Self::new(path, medium, header, tree, master, Mode::Write))
+    }
+}
+
 /// A vault file in the making, beside the place where it will be.
 #[derive(Debug)]
 pub struct StagedVault {
@@ -141,12 +208,9 @@ impl StagedVault {
                 path: path.to_owned(),
             });
         }
-        let master = MasterKey::generate()?;
-        let mut header = Header::new(VaultId(random()?), now);
-        let slot = KeySlot::wrap(&master, credentials, kdf, (&header.vault_id.0, 0), now)
-            .map_err(|error| Error::unlock(path, error))?;
-        header.set_slot(0, Some(&slot));
-        Self::stage(path, header, master, None)
+        Self::stage(path, |medium| {
+            EncryptedFile::create(path, medium, credentials, kdf, now)
+        })
     }
 
     /// An empty file for the same vault with the same keys and slots, to be filled and put in its place.
@@ -154,16 +218,10 @@ impl StagedVault {
     /// # Errors
     /// [`Error::Io`].
     pub fn like(old: &EncryptedFile) -> Result<Self, Error> {
-        Self::stage(
-            old.path(),
-            old.header(),
-            old.master().clone(),
-            Some(old.commit_counter()),
-        )
+        Self::stage(old.path(), |medium| old.like(medium))
     }
 
-    /// An empty file for the same vault under a new master key. Only the slot that `credentials` make is in it: a slot
-    /// whose passphrase is not at hand can't wrap a key that it never saw.
+    /// An empty file for the same vault under a new master key, as [`EncryptedFile::rekeyed`] makes it.
     ///
     /// # Errors
     /// [`Error::NoCredentials`], [`Error::Kdf`], [`Error::Io`].
@@ -173,34 +231,23 @@ impl StagedVault {
         kdf: KdfParams,
         now: i64,
     ) -> Result<Self, Error> {
-        let master = MasterKey::generate()?;
-        let before = old.header();
-        let mut header = Header::new(before.vault_id, before.created_at);
-        header.sequence = before.sequence;
-        let slot = KeySlot::wrap(&master, credentials, kdf, (&header.vault_id.0, 0), now)
-            .map_err(|error| Error::unlock(old.path(), error))?;
-        header.set_slot(0, Some(&slot));
-        Self::stage(old.path(), header, master, Some(old.commit_counter()))
+        Self::stage(old.path(), |medium| {
+            old.rekeyed(medium, credentials, kdf, now)
+        })
     }
 
     fn stage(
         path: &Path,
-        mut header: Header,
-        master: MasterKey,
-        commit: Option<u64>,
+        make: impl FnOnce(Box<dyn Medium>) -> Result<EncryptedFile, Error>,
     ) -> Result<Self, Error> {
         let io = |source| Error::io("create", path, source);
         let staged = Staged::beside(path).map_err(io)?;
         let file = staged.file().try_clone().map_err(io)?;
         // Whoever finds it at its final place finds it locked until we are done.
         file.try_lock().map_err(|error| io(error.into()))?;
-        header.write(&file, &master).map_err(io)?;
-        let mut tree = Tree::new(header.vault_id);
-        tree.commit = commit.unwrap_or_default();
-        let file = EncryptedFile::new(path, Box::new(file), header, tree, master, Mode::Write);
         Ok(Self {
             staged,
-            file,
+            file: make(Box::new(file))?,
             path: path.to_owned(),
         })
     }
@@ -280,9 +327,8 @@ pub fn open_redb(file: &EncryptedFile, cache_bytes: usize) -> Result<Redb, Error
         }
         Mode::Read => match contained(file, || builder.open_read_only_with_backend(file.clone())) {
             Err(Error::Database { source, .. }) if needs_repair(&source) => {
-                let overlay = file.reopened(Mode::Overlay)?;
-                contained(&overlay, || builder.create_with_backend(overlay.clone()))
-                    .map(Redb::Write)
+                file.overlay()?;
+                contained(file, || builder.create_with_backend(file.clone())).map(Redb::Write)
             }
             other => other.map(Redb::Read),
         },

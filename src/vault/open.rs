@@ -30,23 +30,25 @@ impl Vault {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let staged = StagedVault::create(path, credentials, kdf, now.as_second())?;
-        let redb = open_redb(staged.file(), CACHE_BYTES)?;
-        let Redb::Write(database) = redb else {
+        // Closing redb before the file is published makes it whole at its first sight.
+        drop(Self::create_in(staged.file(), actor, now)?);
+        Self::over_opened(staged.publish()?)
+    }
+
+    /// Makes an empty vault in a file without contents.
+    ///
+    /// # Errors
+    /// [`Error`] when the file can't be written.
+    pub fn create_in(file: &EncryptedFile, actor: &Actor, now: Timestamp) -> Result<Self, Error> {
+        let Redb::Write(database) = open_redb(file, CACHE_BYTES)? else {
             return Err(Error::ReadOnly);
         };
-        let vault = Self::new(database, Some(staged.file().clone()))?;
+        let vault = Self::new(database, Some(file.clone()))?;
         let transaction = vault.begin_write()?;
-        audit::append(
-            &transaction,
-            &vault.keys.audit,
-            &AuditEvent::Created,
-            actor,
-            now,
-        )?;
+        let event = &AuditEvent::Created;
+        audit::append(&transaction, &vault.keys.audit, event, actor, now)?;
         vault.commit(transaction)?;
-        // Closing redb before the file is published makes it whole at its first sight.
-        drop(vault);
-        Self::over_opened(staged.publish()?)
+        Ok(vault)
     }
 
     /// Opens the vault at `path`, waiting up to `wait` for another process that has it.
@@ -78,6 +80,39 @@ impl Vault {
     pub fn over_opened(file: EncryptedFile) -> Result<Self, Error> {
         let redb = open_redb(&file, CACHE_BYTES)?;
         Self::over_file(file, redb)
+    }
+
+    /// Writes everything into a file without contents, in its smallest form, reads it back, and notes the event in the
+    /// audit log there.
+    ///
+    /// # Errors
+    /// [`Error::RewriteDiffers`], or when a file can't be read or written.
+    pub fn copy_into(
+        &self,
+        new: &EncryptedFile,
+        (event, actor, now): (&AuditEvent, &Actor, Timestamp),
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let Redb::Write(mut database) = open_redb(new, CACHE_BYTES)? else {
+            return Err(Error::ReadOnly);
+        };
+        progress.start("copying", None);
+        let copied = copy(self, &database, progress)?;
+        progress.start("compacting", None);
+        // Not yet published, so redb may relocate its pages as it likes.
+        while database
+            .compact()
+            .map_err(|error| Error::Database(Box::new(error.into())))?
+        {}
+        let new = Self::over_file(new.clone(), Redb::Write(database))?;
+        if digest(&new)? != copied {
+            return Err(Error::RewriteDiffers);
+        }
+        let transaction = new.begin_write()?;
+        audit::append(&transaction, &new.keys.audit, event, actor, now)?;
+        new.commit(transaction)?;
+        progress.finish();
+        Ok(())
     }
 }
 
@@ -151,30 +186,11 @@ fn rewrite(
     old: &EncryptedFile,
     staged: StagedVault,
     keep: bool,
-    (event, actor, now): (&AuditEvent, &Actor, Timestamp),
+    event: (&AuditEvent, &Actor, Timestamp),
     progress: &dyn Progress,
 ) -> Result<Rewritten, Error> {
     let before_bytes = old.file_len()?;
-    let Redb::Write(mut database) = open_redb(staged.file(), CACHE_BYTES)? else {
-        return Err(Error::ReadOnly);
-    };
-    progress.start("copying", None);
-    let copied = copy(&vault, &database, progress)?;
-    progress.start("compacting", None);
-    // Not yet published, so redb may relocate its pages as it likes.
-    while database
-        .compact()
-        .map_err(|error| Error::Database(Box::new(error.into())))?
-    {}
-    let new = Vault::over_file(staged.file().clone(), Redb::Write(database))?;
-    if digest(&new)? != copied {
-        return Err(Error::RewriteDiffers);
-    }
-    let transaction = new.begin_write()?;
-    audit::append(&transaction, &new.keys.audit, event, actor, now)?;
-    new.commit(transaction)?;
-    drop(new);
-    progress.finish();
+    vault.copy_into(staged.file(), event, progress)?;
     let (file, previous) = staged.replace(keep)?;
     drop(vault);
     Ok(Rewritten {
