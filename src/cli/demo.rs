@@ -146,10 +146,10 @@ impl<'s> Tour<'s> {
         let path = self.path(".config/toot/config.json");
         let bytes = files::read_bounded(&path, MAX_BYTES)
             .map_err(|error| Failure::file("read", &path, &error))?;
-        if !holds(&bytes, OLD_TOKEN) || holds(&bytes, NEW_TOKEN) {
+        if bytes.as_slice() != toot(OLD_TOKEN, None).as_bytes() {
             return Err(Failure::new(
                 Exit::Failed,
-                "the old token is not back in toot's configuration",
+                "toot's configuration is not what it was with the old token",
             ));
         }
         self.session.output.line(

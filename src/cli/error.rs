@@ -207,7 +207,7 @@ impl From<storage::Error> for Failure {
                 Some(path),
                 "start another vault for other instances".into(),
             ),
-            E::Unsure { path } => (
+            E::Unsure { path, .. } => (
                 Exit::Failed,
                 Some(path),
                 "run the same again: what was saved is not saved twice".into(),
