@@ -48,6 +48,11 @@ impl Domain {
         Ok(Self(name.into_boxed_str()))
     }
 
+    /// A name that was kept as [`Domain::as_str`] gave it: it is not looked at again.
+    pub(crate) fn stored(name: &str) -> Self {
+        Self(name.into())
+    }
+
     /// The name as stored and compared.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -15,10 +15,10 @@ impl TokenId {
     /// The least number of characters that ids are shown with.
     pub const LEAST_DIGITS: usize = 8;
 
-    /// The first 48 bits: what the vault's index holds.
+    /// The first 40 bits, which are the first [`TokenId::LEAST_DIGITS`] characters: what the vault's index holds.
     pub fn index_digest(self) -> u64 {
-        let [a, b, c, d, e, f, ..] = self.0;
-        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+        let [a, b, c, d, e, ..] = self.0;
+        u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
     }
 
     /// The smallest id whose text begins with these characters; `None` when no id does.

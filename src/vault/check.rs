@@ -3,15 +3,17 @@
 use std::collections::HashSet;
 
 use crate::{
-    model::{Account, App, Moment, SourceId},
+    model::{Moment, SourceId},
     progress::Progress,
 };
 
 use super::{
     Error, Vault, audit,
+    bodies::{AccountBody, AppBody, TokenBody},
     index::{self, ByAccount, ByDigest, ByName},
-    reader::{Reader, versions},
-    rows::{Body, TokenBody, current, past},
+    reader::Reader,
+    rows::Body,
+    story::{Step, Stories},
     token_id,
 };
 
@@ -73,8 +75,8 @@ impl Vault {
                 .filter(|run| run.source.id == source.id)
                 .map(|run| Moment::from(run.effective_at))
                 .collect();
-            report.apps += relation::<App>(&reader, source.id, &times, &mut report)?;
-            report.accounts += relation::<Account>(&reader, source.id, &times, &mut report)?;
+            report.apps += relation::<AppBody>(&reader, source.id, &times, &mut report)?;
+            report.accounts += relation::<AccountBody>(&reader, source.id, &times, &mut report)?;
             report.tokens += relation::<TokenBody>(&reader, source.id, &times, &mut report)?;
             indexes(&reader, source.id, &mut report, progress)?;
         }
@@ -93,53 +95,36 @@ impl Vault {
     }
 }
 
-/// Versions are not empty, don't overlap, and begin and end with runs of their source.
+/// Stories begin with a body, go on in time, say something else at every step, and every step is at a run of the source.
+/// Answers how many versions there are.
 fn relation<B: Body>(
     reader: &Reader<'_>,
     source: SourceId,
     runs: &HashSet<Moment>,
     report: &mut CheckReport,
 ) -> Result<u64, Error> {
-    let mut rows = 0;
-    let mut last: Option<(u64, Moment)> = None;
-    let mut ends = std::collections::HashMap::new();
-    for row in past::<B>(source).scan(reader.store()) {
-        let row = row?;
-        rows += 1;
-        let overlaps = last.is_some_and(|(key, until)| key == row.key && row.since < until);
-        if row.since >= row.until || overlaps {
+    let mut versions = 0;
+    for told in Stories::<B>::of(reader.store(), source) {
+        let (row, story) = told?;
+        let mut problem = |what: &str| {
             report.problem(format!(
-                "{}, source {}, row {}: its versions overlap",
+                "{}, source {}, row {row}: {what}",
                 B::WHAT,
-                source.0,
-                row.key
+                source.0
             ));
+        };
+        let follows = |(before, after): (&Step<B>, &Step<B>)| {
+            before.since < after.since && before.body != after.body
+        };
+        if !story.iter().zip(story.iter().skip(1)).all(follows) {
+            problem("its versions overlap");
         }
-        if !runs.contains(&row.since) || !runs.contains(&row.until) {
-            report.problem(format!(
-                "{}, source {}, row {}: a version of no run",
-                B::WHAT,
-                source.0,
-                row.key
-            ));
+        if !story.iter().all(|step| runs.contains(&step.since)) {
+            problem("a version of no run");
         }
-        last = Some((row.key, row.until));
-        ends.insert(row.key, row.until);
+        versions += story.iter().filter(|step| step.body.is_some()).count() as u64;
     }
-    for row in current::<B>(source).scan(reader.store()) {
-        let row = row?;
-        rows += 1;
-        if ends.get(&row.key).is_some_and(|until| *until > row.since) || !runs.contains(&row.since)
-        {
-            report.problem(format!(
-                "{}, source {}, row {}: its versions overlap",
-                B::WHAT,
-                source.0,
-                row.key
-            ));
-        }
-    }
-    Ok(rows)
+    Ok(versions)
 }
 
 /// Every row is found through its indexes. The indexes are read into memory: 24 bytes a token.
@@ -226,7 +211,10 @@ fn index_entries(reader: &Reader<'_>, report: &mut CheckReport) -> Result<(), Er
     }
     for entry in index::by_name().scan(reader.store()) {
         let entry = entry?;
-        if versions::<Account>(reader.store(), SourceId(entry.source), entry.row)?.is_empty() {
+        if reader
+            .account_versions(SourceId(entry.source), entry.row)?
+            .is_empty()
+        {
             report.problem(format!(
                 "the index by name names account row {} of source {}",
                 entry.row, entry.source

@@ -10,7 +10,7 @@ use super::{
     store::tag,
 };
 
-/// From the first 48 bits of a token's digest to its rows.
+/// From the first 40 bits of a token's digest to its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ByDigest {
     pub(super) digest: u64,
@@ -34,12 +34,13 @@ pub(super) struct ByName {
     pub(super) row: u64,
 }
 
-/// A row that a run found new, changed or gone.
+/// From a run to the rows that it found new, changed or gone: all from `first` to `last`, in the order of their keys.
+/// Others may stand between them; what became of each, the rows themselves tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Change {
+pub(super) struct Touched {
     pub(super) relation: Relation,
-    pub(super) row: u64,
-    pub(super) kind: ChangeKind,
+    pub(super) first: u64,
+    pub(super) last: u64,
 }
 
 /// What a run found of a row.
@@ -76,8 +77,8 @@ pub(super) fn by_name() -> Space<ByName> {
     Space::new(vec![tag::ACCOUNTS_BY_NAME])
 }
 
-pub(super) fn changes(run: u64) -> Space<Change> {
-    Space::new([[tag::CHANGES].as_slice(), &run.to_be_bytes()].concat())
+pub(super) fn touched(run: u64) -> Space<Touched> {
+    Space::new([[tag::TOUCHED].as_slice(), &run.to_be_bytes()].concat())
 }
 
 impl ByName {
@@ -98,13 +99,13 @@ pub(super) fn folded(name: &str) -> String {
 
 impl Columnar for ByDigest {
     fn write(&self, to: &mut Writer) {
-        to.delta(self.digest.cast_signed());
+        to.ascending(self.digest);
         to.symbol(&self.source.to_le_bytes());
         to.plain(self.row);
     }
 
     fn read(from: &mut Reader<'_>) -> Option<Self> {
-        let digest = from.delta()?.cast_unsigned();
+        let digest = from.ascending()?;
         let source = u32::from_le_bytes((*from.symbol()?).try_into().ok()?);
         Some(Self {
             digest,
@@ -131,13 +132,13 @@ impl Row for ByDigest {
 
 impl Columnar for ByAccount {
     fn write(&self, to: &mut Writer) {
-        to.delta(self.account.cast_signed());
+        to.ascending(self.account);
         to.plain(self.row);
     }
 
     fn read(from: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
-            account: from.delta()?.cast_unsigned(),
+            account: from.ascending()?,
             row: from.plain()?,
         })
     }
@@ -159,7 +160,7 @@ impl Row for ByAccount {
 
 impl Columnar for ByName {
     fn write(&self, to: &mut Writer) {
-        to.text(self.name.as_bytes());
+        to.sorted_text(self.name.as_bytes());
         to.symbol(self.instance.as_bytes());
         to.symbol(&self.source.to_le_bytes());
         to.plain(self.row);
@@ -167,7 +168,7 @@ impl Columnar for ByName {
 
     fn read(from: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
-            name: std::str::from_utf8(from.text()?).ok()?.to_owned(),
+            name: std::str::from_utf8(from.sorted_text()?).ok()?.to_owned(),
             instance: std::str::from_utf8(&from.symbol()?).ok()?.to_owned(),
             source: u32::from_le_bytes((*from.symbol()?).try_into().ok()?),
             row: from.plain()?,
@@ -193,48 +194,39 @@ impl Row for ByName {
     }
 }
 
-impl Columnar for Change {
+impl Columnar for Touched {
     fn write(&self, to: &mut Writer) {
-        to.delta(self.row.cast_signed());
-        to.symbol(&[self.relation as u8, self.kind as u8]);
+        to.symbol(&[self.relation as u8]);
+        to.ascending(self.first);
+        to.plain(self.last.saturating_sub(self.first));
     }
 
     fn read(from: &mut Reader<'_>) -> Option<Self> {
-        let row = from.delta()?.cast_unsigned();
-        let marks = from.symbol()?;
-        let [relation, kind] = *marks else {
-            return None;
-        };
-        let relation = match relation {
-            0 => Relation::Apps,
-            1 => Relation::Accounts,
-            2 => Relation::Tokens,
+        let relation = match *from.symbol()? {
+            [0] => Relation::Apps,
+            [1] => Relation::Accounts,
+            [2] => Relation::Tokens,
             _ => return None,
         };
-        let kind = match kind {
-            0 => ChangeKind::Added,
-            1 => ChangeKind::Changed,
-            2 => ChangeKind::Gone,
-            _ => return None,
-        };
+        let first = from.ascending()?;
         Some(Self {
             relation,
-            row,
-            kind,
+            first,
+            last: first.checked_add(from.plain()?)?,
         })
     }
 }
 
-impl Row for Change {
+impl Row for Touched {
     type Key = (Relation, u64);
     const WHAT: &'static str = "a block of a run's changes";
 
     fn key(&self) -> (Relation, u64) {
-        (self.relation, self.row)
+        (self.relation, self.first)
     }
 
-    fn put_key((relation, row): &(Relation, u64), bytes: &mut Vec<u8>) {
+    fn put_key((relation, first): &(Relation, u64), bytes: &mut Vec<u8>) {
         bytes.push(*relation as u8);
-        bytes.extend_from_slice(&row.to_be_bytes());
+        bytes.extend_from_slice(&first.to_be_bytes());
     }
 }

@@ -18,6 +18,7 @@
 //! ```
 
 mod audit;
+mod bodies;
 mod check;
 mod codec;
 mod error;
@@ -31,6 +32,7 @@ mod relation;
 mod rows;
 mod run;
 mod store;
+mod story;
 mod writer;
 
 #[cfg(test)]
@@ -60,8 +62,7 @@ pub use query::{
 pub use rows::Relation;
 pub use writer::{RunStart, RunWriter, TokenRow};
 
-use index::Change;
-use reader::{Ever, Reader, Version};
+use reader::{Change, Ever, Reader, Version};
 use run::RunFacts;
 use store::{TABLE, tag};
 

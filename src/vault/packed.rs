@@ -11,7 +11,7 @@ use redb::WriteTransaction;
 use super::{
     Error,
     codec::{self, Columnar, Writer},
-    store::{self, Store},
+    store::{self, Entry, Store},
 };
 
 /// A row of a packed table.
@@ -42,26 +42,29 @@ impl<R: Row> Space<R> {
     }
 
     fn key_of(&self, key: &R::Key) -> Vec<u8> {
-        let mut bytes = self.prefix.clone();
+        let mut bytes = Vec::with_capacity(self.prefix.len() + KEY_BYTES);
+        bytes.extend_from_slice(&self.prefix);
         R::put_key(key, &mut bytes);
         bytes
     }
 
     /// The block in which a row of this key stands or would stand; `None` when it would come before the first.
-    fn block_of(&self, store: Store<'_>, key: &R::Key) -> Result<Option<(Vec<u8>, Vec<R>)>, Error> {
-        let entry = store.last(&self.prefix, &self.key_of(key))?;
-        entry
-            .map(|(at, bytes)| Ok((at, codec::rows(&bytes, R::WHAT)?)))
-            .transpose()
+    fn block_of(&self, store: Store<'_>, key: &R::Key) -> Result<Option<Entry>, Error> {
+        store.last(&self.prefix, &self.key_of(key))
     }
 
     /// The row of this key.
     pub(super) fn get(&self, store: Store<'_>, key: &R::Key) -> Result<Option<R>, Error> {
-        let Some((_, rows)) = self.block_of(store, key)? else {
+        let Some((_, block)) = self.block_of(store, key)? else {
             return Ok(None);
         };
-        let found = rows.binary_search_by(|row| row.key().cmp(key));
-        Ok(found.ok().and_then(|at| rows.get(at).cloned()))
+        for row in codec::rows::<R>(&block, R::WHAT)? {
+            let row = row?;
+            if row.key() >= *key {
+                return Ok((row.key() == *key).then_some(row));
+            }
+        }
+        Ok(None)
     }
 
     /// All rows, in order.
@@ -80,15 +83,16 @@ impl<R: Row> Space<R> {
         store: Store<'s>,
         key: &R::Key,
     ) -> Result<Scan<'s, R>, Error> {
-        let Some((at, mut rows)) = self.block_of(store, key)? else {
+        let Some((at, block)) = self.block_of(store, key)? else {
             return Ok(self.scan(store));
         };
-        rows.retain(|row| row.key() >= *key);
+        let rows = codec::rows::<R>(&block, R::WHAT)?
+            .skip_while(|row| row.as_ref().is_ok_and(|row| row.key() < *key));
         Ok(Scan {
             space: self.clone(),
             store,
             last: Some(at),
-            rows: rows.into(),
+            rows: rows.collect::<Result<_, _>>()?,
         })
     }
 }
@@ -113,7 +117,7 @@ impl<R: Row> Scan<'_, R> {
             };
             match self.store.after(last, &self.space.prefix)? {
                 Some((key, bytes)) => {
-                    self.rows = codec::rows::<R>(&bytes, R::WHAT)?.into();
+                    self.rows = codec::rows::<R>(&bytes, R::WHAT)?.collect::<Result<_, _>>()?;
                     self.last = Some(key);
                 }
                 None => self.last = None,
@@ -152,8 +156,10 @@ pub(super) struct Merge<R: Row> {
 }
 
 enum State<R> {
-    /// No block is loaded; the next one comes after this key.
-    Between(Vec<u8>),
+    /// Nothing was looked at yet.
+    Before,
+    /// Before this block.
+    At(Entry),
     /// In a block.
     In(Open<R>),
     /// Behind the last block: rows are appended.
@@ -178,13 +184,11 @@ impl Appender {
         if self.writer.is_empty() {
             self.first = space.key_of(&row.key());
         }
-        if self.writer.push(row, BLOCK_BYTES) {
+        if self.writer.push(row, room(&self.first)) {
             return Ok(());
         }
         self.flush(transaction)?;
-        self.first = space.key_of(&row.key());
-        self.writer.push(row, BLOCK_BYTES);
-        Ok(())
+        self.push(transaction, space, row)
     }
 
     fn flush(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
@@ -202,22 +206,44 @@ struct Open<R> {
     /// Rows that stand before them.
     kept: Vec<R>,
     changed: bool,
-    /// Key of the block after this one.
-    next: Option<Vec<u8>>,
+    /// The block after this one.
+    next: Option<Entry>,
 }
 
 impl<R: Row> Merge<R> {
     /// Begins before the first row.
     pub(super) fn new(space: Space<R>) -> Self {
-        let state = State::Between(space.prefix.clone());
         Self {
             space,
-            state,
+            state: State::Before,
             last: None,
         }
     }
 
-    /// Decides on the row of `key`. Rows that are passed on the way are shown to `passed`, which decides on them.
+    /// Goes to where a row of `key` stands or would stand. Rows that are passed on the way are shown to `passed`, which
+    /// decides on them.
+    pub(super) fn pass(
+        &mut self,
+        transaction: &WriteTransaction,
+        key: &R::Key,
+        passed: &mut dyn FnMut(&R) -> Fate<R>,
+    ) -> Result<(), Error> {
+        loop {
+            match &mut self.state {
+                State::In(open) => {
+                    open.pass_until(Some(key), passed);
+                    if !open.ends_before(key, &self.space) && !open.is_overflowing() {
+                        return Ok(());
+                    }
+                    self.leave(transaction)?;
+                }
+                State::Behind(_) => return Ok(()),
+                State::Before | State::At(_) => self.enter(transaction)?,
+            }
+        }
+    }
+
+    /// Decides on the row of `key`, having passed those before it as [`Merge::pass`] does.
     pub(super) fn at(
         &mut self,
         transaction: &WriteTransaction,
@@ -229,35 +255,18 @@ impl<R: Row> Merge<R> {
             return Err(Error::OutOfOrder);
         }
         self.last = Some(key.clone());
-        let bytes = self.space.key_of(key);
-        loop {
-            match &mut self.state {
-                State::Between(after) => {
-                    let after = std::mem::take(after);
-                    self.load_after(transaction, &after)?;
-                }
-                State::Behind(appender) => {
-                    return match decide(None) {
-                        Fate::Put(row) => appender.push(transaction, &self.space, &row),
-                        Fate::Keep | Fate::Drop => Ok(()),
-                    };
-                }
-                State::In(open) => {
-                    open.pass_until(key, passed);
-                    if open.rest.is_empty() && open.next.as_ref().is_some_and(|next| *next <= bytes)
-                    {
-                        self.leave(transaction)?;
-                        continue;
-                    }
-                    if open.is_overflowing() {
-                        self.leave(transaction)?;
-                        continue;
-                    }
-                    open.decide(key, decide);
-                    return Ok(());
+        self.pass(transaction, key, passed)?;
+        match &mut self.state {
+            State::In(open) => open.decide(key, decide),
+            State::Behind(appender) => {
+                if let Fate::Put(row) = decide(None) {
+                    appender.push(transaction, &self.space, &row)?;
                 }
             }
+            // `pass` ends in or behind a block.
+            State::Before | State::At(_) => {}
         }
+        Ok(())
     }
 
     /// The same, without looking at the rows in between: they stay. Blocks in between are not read.
@@ -267,21 +276,17 @@ impl<R: Row> Merge<R> {
         key: &R::Key,
         decide: impl FnOnce(Option<&R>) -> Fate<R>,
     ) -> Result<(), Error> {
-        let bytes = self.space.key_of(key);
-        let stay = match &self.state {
-            State::In(open) => open.next.as_ref().is_none_or(|next| *next > bytes),
+        let stays = match &self.state {
+            State::In(open) => !open.ends_before(key, &self.space),
             State::Behind(_) => true,
-            State::Between(_) => false,
+            State::Before | State::At(_) => false,
         };
-        if !stay {
+        if !stays {
             self.leave(transaction)?;
-            let store = Store::Write(transaction);
-            if let Some((at, block)) = store.last(&self.space.prefix, &bytes)? {
-                self.load(transaction, at, &block)?;
-            } else {
-                let prefix = self.space.prefix.clone();
-                self.load_after(transaction, &prefix)?;
-            }
+            self.state = match self.space.block_of(Store::Write(transaction), key)? {
+                Some(entry) => State::At(entry),
+                None => State::Before,
+            };
         }
         self.at(transaction, key, &mut |_| Fate::Keep, decide)
     }
@@ -294,62 +299,47 @@ impl<R: Row> Merge<R> {
     ) -> Result<(), Error> {
         loop {
             match &mut self.state {
-                State::Between(after) => {
-                    let after = std::mem::take(after);
-                    self.load_after(transaction, &after)?;
-                }
-                State::Behind(appender) => return appender.flush(transaction),
                 State::In(open) => {
-                    open.pass_all(passed);
+                    open.pass_until(None, passed);
                     self.leave(transaction)?;
                 }
+                State::Behind(appender) => return appender.flush(transaction),
+                State::Before | State::At(_) => self.enter(transaction)?,
             }
         }
     }
 
     /// Writes what changed; rows that are left stay as they are and are not read.
     pub(super) fn close(mut self, transaction: &WriteTransaction) -> Result<(), Error> {
-        match self.state {
-            State::In(_) => self.leave(transaction)?,
-            State::Behind(_) | State::Between(_) => {}
-        }
+        self.leave(transaction)?;
         match &mut self.state {
             State::Behind(appender) => appender.flush(transaction),
-            State::In(_) | State::Between(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 
-    fn load_after(&mut self, transaction: &WriteTransaction, after: &[u8]) -> Result<(), Error> {
-        match Store::Write(transaction).after(after, &self.space.prefix)? {
-            Some((at, block)) => self.load(transaction, at, &block),
-            None => {
-                self.state = State::Behind(Appender::default());
-                Ok(())
-            }
-        }
-    }
-
-    fn load(
-        &mut self,
-        transaction: &WriteTransaction,
-        at: Vec<u8>,
-        block: &[u8],
-    ) -> Result<(), Error> {
-        let rest = codec::rows::<R>(block, R::WHAT)?.into();
-        let next = Store::Write(transaction)
-            .after(&at, &self.space.prefix)?
-            .map(|(key, _)| key);
-        self.state = State::In(Open {
-            at,
-            rest,
-            kept: Vec::new(),
-            changed: false,
-            next,
-        });
+    /// Enters the next block.
+    fn enter(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
+        let (store, prefix) = (Store::Write(transaction), &self.space.prefix);
+        let next = match std::mem::replace(&mut self.state, State::Before) {
+            State::At(entry) => Some(entry),
+            _ => store.after(prefix, prefix)?,
+        };
+        self.state = match next {
+            Some((at, block)) => State::In(Open {
+                rest: codec::rows::<R>(&block, R::WHAT)?.collect::<Result<_, _>>()?,
+                kept: Vec::new(),
+                changed: false,
+                next: store.after(&at, prefix)?,
+                at,
+            }),
+            None => State::Behind(Appender::default()),
+        };
         Ok(())
     }
 
-    /// Leaves the open block, writing it if it changed.
+    /// Leaves the block, writing it if it changed. The block that was next is next still: those written just now lie
+    /// before it.
     fn leave(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
         let State::In(open) = &mut self.state else {
             return Ok(());
@@ -358,33 +348,41 @@ impl<R: Row> Merge<R> {
         if open.changed {
             store::remove(transaction, &open.at)?;
         }
-        // The next block is the one that was next: those written just now lie before it.
-        self.state = match (open.next.take(), open.changed) {
-            (Some(mut next), changed) => {
-                if changed {
-                    spread(transaction, &self.space, &open.kept)?;
-                }
-                step_back(&mut next);
-                State::Between(next)
+        let mut appender = Appender::default();
+        let next = open.next.take();
+        if open.changed && next.is_some() {
+            spread(transaction, &self.space, &open.kept)?;
+        } else if open.changed {
+            for row in &open.kept {
+                appender.push(transaction, &self.space, row)?;
             }
-            (None, true) => {
-                let mut appender = Appender::default();
-                for row in &open.kept {
-                    appender.push(transaction, &self.space, row)?;
-                }
-                State::Behind(appender)
-            }
-            (None, false) => State::Between(std::mem::take(&mut open.at)),
-        };
+        }
+        self.state = next.map_or(State::Behind(appender), State::At);
         Ok(())
     }
 }
 
 impl<R: Row> Open<R> {
-    fn pass_until(&mut self, key: &R::Key, passed: &mut dyn FnMut(&R) -> Fate<R>) {
-        while self.rest.front().is_some_and(|row| row.key() < *key) {
-            self.pass_one(passed);
+    /// Shows the rows before `key` to `passed`; without a key, all.
+    fn pass_until(&mut self, key: Option<&R::Key>, passed: &mut dyn FnMut(&R) -> Fate<R>) {
+        let is_before = |row: &mut R| key.is_none_or(|key| row.key() < *key);
+        while let Some(row) = self.rest.pop_front_if(is_before) {
+            match passed(&row) {
+                Fate::Keep => self.kept.push(row),
+                Fate::Put(new) => {
+                    self.kept.push(new);
+                    self.changed = true;
+                }
+                Fate::Drop => self.changed = true,
+            }
         }
+    }
+
+    /// Whether `key` belongs into a later block.
+    fn ends_before(&self, key: &R::Key, space: &Space<R>) -> bool {
+        let next = self.next.as_ref();
+        let is_within = self.rest.back().is_some_and(|last| last.key() >= *key);
+        !is_within && next.is_some_and(|(next, _)| *next <= space.key_of(key))
     }
 
     /// Whether so much was appended behind the last block that it is better written in between.
@@ -393,26 +391,6 @@ impl<R: Row> Open<R> {
             && self.next.is_none()
             && self.changed
             && self.kept.len() >= APPEND_ROWS
-    }
-
-    fn pass_all(&mut self, passed: &mut dyn FnMut(&R) -> Fate<R>) {
-        while !self.rest.is_empty() {
-            self.pass_one(passed);
-        }
-    }
-
-    fn pass_one(&mut self, passed: &mut dyn FnMut(&R) -> Fate<R>) {
-        let Some(row) = self.rest.pop_front() else {
-            return;
-        };
-        match passed(&row) {
-            Fate::Keep => self.kept.push(row),
-            Fate::Put(new) => {
-                self.kept.push(new);
-                self.changed = true;
-            }
-            Fate::Drop => self.changed = true,
-        }
     }
 
     fn decide(&mut self, key: &R::Key, decide: impl FnOnce(Option<&R>) -> Fate<R>) {
@@ -429,18 +407,6 @@ impl<R: Row> Open<R> {
     }
 }
 
-/// The largest key of the same length class below `key`: enough to make "after" find `key` itself.
-fn step_back(key: &mut Vec<u8>) {
-    while let Some(last) = key.last_mut() {
-        if *last > 0 {
-            *last -= 1;
-            key.extend_from_slice(&[0xff; 4]);
-            return;
-        }
-        key.pop();
-    }
-}
-
 /// Writes the rows of a block that grew: as one block, or as several of about the same number of rows, so that the next
 /// growth finds room.
 fn spread<R: Row>(
@@ -448,31 +414,26 @@ fn spread<R: Row>(
     space: &Space<R>,
     rows: &[R],
 ) -> Result<(), Error> {
-    let mut writer = Writer::default();
-    if rows.iter().all(|row| writer.push(row, BLOCK_BYTES)) {
-        if !rows.is_empty() {
-            write_block(transaction, space, rows.first(), &mut writer)?;
-        }
+    let Some(first) = rows.first() else {
         return Ok(());
+    };
+    let (mut writer, key) = (Writer::default(), space.key_of(&first.key()));
+    if rows.iter().all(|row| writer.push(row, room(&key))) {
+        return store::put(transaction, &key, &writer.finish()?);
     }
     let (left, right) = rows.split_at(rows.len() / 2);
     spread(transaction, space, left)?;
     spread(transaction, space, right)
 }
 
-fn write_block<R: Row>(
-    transaction: &WriteTransaction,
-    space: &Space<R>,
-    first: Option<&R>,
-    writer: &mut Writer,
-) -> Result<(), Error> {
-    let Some(first) = first else { return Ok(()) };
-    store::put(transaction, &space.key_of(&first.key()), &writer.finish()?)
+/// How long a block under this key may be so that both fill one redb leaf: a page less 4 bytes of header and 8 of the
+/// ends of key and value.
+fn room(key: &[u8]) -> usize {
+    (4_096 - 12usize).saturating_sub(key.len())
 }
 
-/// A redb leaf with one entry: 4,096 bytes less 4 of header, 8 of key and value ends, and the key (at most 30 but for
-/// names).
-const BLOCK_BYTES: usize = 4_040;
+/// Keys are seldom longer.
+const KEY_BYTES: usize = 32;
 /// So many rows are collected behind the last block before they are packed.
 const APPEND_ROWS: usize = 1_024;
 
@@ -491,12 +452,12 @@ mod tests {
 
     impl Columnar for Sample {
         fn write(&self, to: &mut Writer) {
-            to.delta(self.0.cast_signed());
+            to.ascending(self.0);
             to.text(&self.1);
         }
 
         fn read(from: &mut codec::Reader<'_>) -> Option<Self> {
-            Some(Self(from.delta()?.cast_unsigned(), from.text()?.to_vec()))
+            Some(Self(from.ascending()?, from.text()?.to_vec()))
         }
     }
 
@@ -605,7 +566,7 @@ mod tests {
                     prop_assert_eq!(from, map.range(probe..).next().map(|(key, _)| *key));
                 }
                 prop_assert_eq!(neighbour.scan(store).count(), 1);
-                prop_assert_eq!(store.all(&[7]).filter(|e| e.as_ref().unwrap().1.len() > BLOCK_BYTES).count(), 0);
+                prop_assert!(store.all(&[7]).map(Result::unwrap).all(|(key, block)| block.len() <= room(&key)));
                 drop(transaction.open_table(TABLE).unwrap());
                 transaction.abort().unwrap();
             }

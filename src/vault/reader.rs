@@ -11,11 +11,13 @@ use crate::{
 
 use super::{
     Error,
-    index::{self, ByAccount, ByDigest, Change},
+    bodies::{AccountBody, AppBody, TokenBody},
+    index::{self, ByAccount, ByDigest, ChangeKind, Touched},
     packed::Scan,
-    rows::{Body, Current, Past, TokenBody, current, past},
+    rows::{Body, Relation},
     run::{self, RunFacts},
     store::Store,
+    story::{self, Step, Stories, kind_of},
     token_id,
     writer::accounts_named,
 };
@@ -33,6 +35,14 @@ pub(super) struct Version<T> {
 pub(super) struct Ever<T> {
     pub(super) first_seen: Moment,
     pub(super) version: Version<T>,
+}
+
+/// A row that a run found new, changed or gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) relation: Relation,
+    pub(super) row: u64,
+    pub(super) kind: ChangeKind,
 }
 
 /// One read snapshot.
@@ -90,8 +100,7 @@ impl Reader<'_> {
         source: SourceId,
         row: u64,
     ) -> Result<Vec<Version<Token>>, Error> {
-        let versions = versions::<TokenBody>(self.store(), source, row)?;
-        versions.into_iter().map(unpacked).collect()
+        versions::<TokenBody>(self.store(), source, row)
     }
 
     /// Every version of an app row, in time order.
@@ -100,7 +109,7 @@ impl Reader<'_> {
         source: SourceId,
         row: u64,
     ) -> Result<Vec<Version<App>>, Error> {
-        versions(self.store(), source, row)
+        versions::<AppBody>(self.store(), source, row)
     }
 
     /// Every version of an account row, in time order.
@@ -109,12 +118,12 @@ impl Reader<'_> {
         source: SourceId,
         row: u64,
     ) -> Result<Vec<Version<Account>>, Error> {
-        versions(self.store(), source, row)
+        versions::<AccountBody>(self.store(), source, row)
     }
 
     /// What was last known of an app at a moment, even if it is gone since.
     pub(super) fn app(&self, source: SourceId, row: u64, at: Moment) -> Result<Option<App>, Error> {
-        last_known(self.store(), source, row, at)
+        last_known::<AppBody>(self.store(), source, row, at)
     }
 
     /// What was last known of an account at a moment, even if it is gone since.
@@ -124,7 +133,7 @@ impl Reader<'_> {
         row: u64,
         at: Moment,
     ) -> Result<Option<Account>, Error> {
-        last_known(self.store(), source, row, at)
+        last_known::<AccountBody>(self.store(), source, row, at)
     }
 
     /// Every token that a row of a source ever held up to a moment, each in its last version then, by key of the row.
@@ -133,26 +142,17 @@ impl Reader<'_> {
         source: SourceId,
         at: Moment,
     ) -> impl Iterator<Item = Result<Ever<Token>, Error>> {
-        let same = |a: &TokenBody, b: &TokenBody| a.token == b.token && a.instance == b.instance;
-        ever::<TokenBody>(self.store(), source, at, same).map(|ever| {
-            let Ever {
-                first_seen,
-                version,
-            } = ever?;
-            Ok(Ever {
-                first_seen,
-                version: unpacked(version)?,
-            })
-        })
+        modelled(self.ever::<TokenBody>(source, at))
     }
 
     /// The same of apps.
+    #[cfg(test)]
     pub(super) fn apps_ever(
         &self,
         source: SourceId,
         at: Moment,
     ) -> impl Iterator<Item = Result<Ever<App>, Error>> {
-        ever(self.store(), source, at, |_, _| true)
+        modelled(self.ever::<AppBody>(source, at))
     }
 
     /// The same of accounts.
@@ -161,7 +161,22 @@ impl Reader<'_> {
         source: SourceId,
         at: Moment,
     ) -> impl Iterator<Item = Result<Ever<Account>, Error>> {
-        ever(self.store(), source, at, |_, _| true)
+        modelled(self.ever::<AccountBody>(source, at))
+    }
+
+    /// The same of any relation, as it stands in blocks.
+    pub(super) fn ever<B: Body>(
+        &self,
+        source: SourceId,
+        at: Moment,
+    ) -> impl Iterator<Item = Result<Ever<B>, Error>> {
+        Stories::of(self.store(), source).flat_map(move |story| {
+            let (known, failed) = match story {
+                Ok((key, story)) => (as_known(key, story, at), None),
+                Err(error) => (Vec::new(), Some(Err(error))),
+            };
+            known.into_iter().map(Ok).chain(failed)
+        })
     }
 
     /// Rows in which a token stands.
@@ -173,7 +188,7 @@ impl Reader<'_> {
                 break;
             }
             let source = SourceId(entry.source);
-            // 48 bits rarely meet by accident; the row knows.
+            // 40 bits seldom meet by accident; the row knows.
             if !self.versions_of_token(id, source, entry.row)?.is_empty() {
                 places.push((source, entry.row));
             }
@@ -219,10 +234,9 @@ impl Reader<'_> {
     pub(super) fn shortest_unique_digits(&self, id: TokenId) -> Result<usize, Error> {
         let own = id.index_digest();
         let mut digits = TokenId::LEAST_DIGITS;
-        let low = own & !((1 << (48 - 5 * 8)) - 1);
-        for entry in self.digests_from(low)? {
+        for entry in self.digests_from(own)? {
             let entry = entry?;
-            if entry.digest >> 8 != own >> 8 {
+            if entry.digest != own {
                 break;
             }
             for version in self.token_versions(SourceId(entry.source), entry.row)? {
@@ -242,7 +256,7 @@ impl Reader<'_> {
         for entry in self.digests_from(0)? {
             let entry = entry?;
             if let Some(last) = last
-                && last.digest >> 8 == entry.digest >> 8
+                && last.digest == entry.digest
             {
                 for (source, row) in [(last.source, last.row), (entry.source, entry.row)] {
                     for id in self.token_ids(SourceId(source), row)? {
@@ -290,9 +304,63 @@ impl Reader<'_> {
         Ok(rows)
     }
 
-    /// What a run found new, changed and gone.
-    pub(super) fn changes(&self, run: u64) -> Scan<'_, Change> {
-        index::changes(run).scan(self.store())
+    /// Calls `each` with every row that a run of `source` at `at` found new, changed or gone, by relation and key. Costs
+    /// what changed.
+    pub(super) fn changes(
+        &self,
+        run: u64,
+        source: SourceId,
+        at: Moment,
+        each: &mut dyn FnMut(Change) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        // Rows before this one were told already: ranges may overlap.
+        let mut next = (Relation::Apps, 0);
+        for touched in index::touched(run).scan(self.store()) {
+            let touched = touched?;
+            let from = (touched.relation, touched.first).max(next);
+            let range = Touched {
+                first: from.1,
+                ..touched
+            };
+            if from > (touched.relation, touched.last) {
+                continue;
+            }
+            match touched.relation {
+                Relation::Apps => self.changes_in::<AppBody>(range, source, at, each)?,
+                Relation::Accounts => self.changes_in::<AccountBody>(range, source, at, each)?,
+                Relation::Tokens => self.changes_in::<TokenBody>(range, source, at, each)?,
+            }
+            next = match touched.last.checked_add(1) {
+                Some(row) => (touched.relation, row),
+                None => continue,
+            };
+        }
+        Ok(())
+    }
+
+    fn changes_in<B: Body>(
+        &self,
+        range: Touched,
+        source: SourceId,
+        at: Moment,
+        each: &mut dyn FnMut(Change) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for told in Stories::<B>::from(self.store(), source, range.first)? {
+            let (row, told) = told?;
+            if row > range.last {
+                break;
+            }
+            let before = story::at(&told, Moment(at.0.saturating_sub(1)));
+            if let Some(kind) = kind_of(before, story::at(&told, at)) {
+                let relation = B::RELATION;
+                each(Change {
+                    relation,
+                    row,
+                    kind,
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// About how many token rows a source has: only their order of magnitude matters.
@@ -328,46 +396,76 @@ impl Crowded {
     }
 }
 
-fn unpacked(version: Version<TokenBody>) -> Result<Version<Token>, Error> {
-    let body = version.body.token().ok_or(Error::Inconsistent {
-        what: TokenBody::WHAT,
-    })?;
+/// A step of a story as a version.
+fn versions_of<B>(key: u64, story: Vec<Step<B>>) -> impl Iterator<Item = Version<B>> {
+    let mut steps = story.into_iter().peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let Step { since, body } = steps.next()?;
+            let until = steps.peek().map(|next| next.since);
+            if let Some(body) = body {
+                return Some(Version {
+                    key,
+                    since,
+                    until,
+                    body,
+                });
+            }
+        }
+    })
+}
+
+/// What a story says at a moment of each thing that its row was up to then.
+fn as_known<B: Body>(key: u64, story: Vec<Step<B>>, at: Moment) -> Vec<Ever<B>> {
+    let mut known: Vec<Ever<B>> = Vec::new();
+    for version in versions_of(key, story).take_while(|version| version.since <= at) {
+        let same = |ever: &&mut Ever<B>| ever.version.body.is_same_thing(&version.body);
+        match known.iter_mut().find(same) {
+            Some(ever) => ever.version = version,
+            None => known.push(Ever {
+                first_seen: version.since,
+                version,
+            }),
+        }
+    }
+    known
+}
+
+fn model<B: Body>(version: Version<B>) -> Result<Version<B::Model>, Error> {
     Ok(Version {
         key: version.key,
         since: version.since,
         until: version.until,
-        body,
+        body: version
+            .body
+            .model()
+            .ok_or(Error::Inconsistent { what: B::WHAT })?,
+    })
+}
+
+fn modelled<B: Body>(
+    rows: impl Iterator<Item = Result<Ever<B>, Error>>,
+) -> impl Iterator<Item = Result<Ever<B::Model>, Error>> {
+    rows.map(|ever| {
+        let Ever {
+            first_seen,
+            version,
+        } = ever?;
+        Ok(Ever {
+            first_seen,
+            version: model(version)?,
+        })
     })
 }
 
 /// Every version of a row, in time order.
-pub(super) fn versions<B: Body>(
+fn versions<B: Body>(
     store: Store<'_>,
     source: SourceId,
     row: u64,
-) -> Result<Vec<Version<B>>, Error> {
-    let mut versions = Vec::new();
-    for past in past::<B>(source).scan_from(store, &(row, Moment::MIN))? {
-        let past = past?;
-        if past.key != row {
-            break;
-        }
-        versions.push(Version {
-            key: row,
-            since: past.since,
-            until: Some(past.until),
-            body: past.body,
-        });
-    }
-    if let Some(now) = current::<B>(source).get(store, &row)? {
-        versions.push(Version {
-            key: row,
-            since: now.since,
-            until: None,
-            body: now.body,
-        });
-    }
-    Ok(versions)
+) -> Result<Vec<Version<B::Model>>, Error> {
+    let story = story::story::<B>(store, source, row)?;
+    versions_of(row, story).map(model).collect()
 }
 
 fn last_known<B: Body>(
@@ -375,86 +473,9 @@ fn last_known<B: Body>(
     source: SourceId,
     row: u64,
     at: Moment,
-) -> Result<Option<B>, Error> {
-    let versions = versions::<B>(store, source, row)?;
-    Ok(versions
-        .into_iter()
-        .rfind(|version| version.since <= at)
-        .map(|version| version.body))
-}
-
-/// Walks the current and the former rows of a source side by side. Versions of a row that are not the `same` thing are
-/// told apart.
-fn ever<B: Body>(
-    store: Store<'_>,
-    source: SourceId,
-    at: Moment,
-    same: fn(&B, &B) -> bool,
-) -> impl Iterator<Item = Result<Ever<B>, Error>> {
-    let mut live = current::<B>(source).scan(store).peekable();
-    let mut former = past::<B>(source).scan(store).peekable();
-    let mut ready: Vec<Ever<B>> = Vec::new();
-    std::iter::from_fn(move || {
-        loop {
-            if let Some(ever) = ready.pop() {
-                return Some(Ok(ever));
-            }
-            let versions = match step(&mut live, &mut former) {
-                Ok(None) => return None,
-                Err(error) => return Some(Err(error)),
-                Ok(Some(versions)) => versions,
-            };
-            for version in versions.into_iter().filter(|version| version.since <= at) {
-                let known = |ever: &&mut Ever<B>| same(&ever.version.body, &version.body);
-                if let Some(known) = ready.iter_mut().find(known) {
-                    known.version = version;
-                } else {
-                    ready.push(Ever {
-                        first_seen: version.since,
-                        version,
-                    });
-                }
-            }
-        }
-    })
-}
-
-/// Every version of the next row.
-fn step<B: Body>(
-    live: &mut std::iter::Peekable<Scan<'_, Current<B>>>,
-    former: &mut std::iter::Peekable<Scan<'_, Past<B>>>,
-) -> Result<Option<Vec<Version<B>>>, Error> {
-    let live_key = match live.peek() {
-        Some(Ok(row)) => Some(row.key),
-        Some(Err(_)) => return live.next().transpose().map(|_| None),
-        None => None,
-    };
-    let former_key = match former.peek() {
-        Some(Ok(row)) => Some(row.key),
-        Some(Err(_)) => return former.next().transpose().map(|_| None),
-        None => None,
-    };
-    let Some(key) = live_key.into_iter().chain(former_key).min() else {
-        return Ok(None);
-    };
-    let mut versions = Vec::new();
-    while let Some(row) = former.next_if(|row| row.as_ref().is_ok_and(|row| row.key == key)) {
-        let row = row?;
-        versions.push(Version {
-            key,
-            since: row.since,
-            until: Some(row.until),
-            body: row.body,
-        });
-    }
-    if let Some(row) = live.next_if(|row| row.as_ref().is_ok_and(|row| row.key == key)) {
-        let row = row?;
-        versions.push(Version {
-            key,
-            since: row.since,
-            until: None,
-            body: row.body,
-        });
-    }
-    Ok(Some(versions))
+) -> Result<Option<B::Model>, Error> {
+    let story = story::story::<B>(store, source, row)?;
+    let known = versions_of(row, story).take_while(|version| version.since <= at);
+    let known = known.last().map(model).transpose()?;
+    Ok(known.map(|version| version.body))
 }

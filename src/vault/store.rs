@@ -21,12 +21,12 @@ pub(super) mod tag {
     pub(in super::super) const APPS: u8 = 16;
     pub(in super::super) const ACCOUNTS: u8 = 17;
     pub(in super::super) const TOKENS: u8 = 18;
-    /// Added to a relation's tag for its history.
-    pub(in super::super) const HISTORY: u8 = 8;
+    /// Added to a relation's tag for what became of its rows later.
+    pub(in super::super) const LATER: u8 = 8;
     pub(in super::super) const TOKENS_BY_DIGEST: u8 = 32;
     pub(in super::super) const TOKENS_BY_ACCOUNT: u8 = 33;
     pub(in super::super) const ACCOUNTS_BY_NAME: u8 = 34;
-    pub(in super::super) const CHANGES: u8 = 35;
+    pub(in super::super) const TOUCHED: u8 = 35;
 }
 
 /// A key and its value.

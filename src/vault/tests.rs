@@ -294,7 +294,7 @@ fn changes<T: PartialEq>(
     after: &Map<T>,
 ) -> Vec<(Relation, u64, ChangeKind)> {
     let keys: BTreeSet<u64> = before.keys().chain(after.keys()).copied().collect();
-    let kind = |key: &u64| relation::kind_of(before.get(key), after.get(key));
+    let kind = |key: &u64| story::kind_of(before.get(key), after.get(key));
     keys.iter()
         .filter_map(|key| kind(key).map(|kind| (relation, *key, kind)))
         .collect()
@@ -344,7 +344,11 @@ proptest! {
                         prop_assert_eq!(&as_of(reader.accounts_ever(id, at), at), &expected.accounts);
                     }
                 }
-                let noted: Vec<_> = reader.changes(*number).map(|c| c.map(|c| (c.relation, c.row, c.kind)).unwrap()).collect();
+                let mut noted = Vec::new();
+                reader.changes(*number, id, *at, &mut |change| {
+                    noted.push((change.relation, change.row, change.kind));
+                    Ok(())
+                }).unwrap();
                 let mut expected = changes(Relation::Apps, &before.apps, &state.apps);
                 expected.extend(changes(Relation::Accounts, &before.accounts, &state.accounts));
                 expected.extend(changes(Relation::Tokens, &before.tokens, &state.tokens));
@@ -551,80 +555,4 @@ fn the_same_client_file_twice_adds_nothing() {
         panic!()
     };
     assert_eq!(*found, records[0]);
-}
-
-#[test]
-#[ignore = "prints where the bytes go; run it by name with --release --nocapture"]
-fn where_the_bytes_go() {
-    let mut vault = vault();
-    let start = RunStart {
-        source: source_key(0),
-        instance: None,
-        scope: Scope::All,
-        keys: Keys::Server,
-        effective_at: None,
-        now: Timestamp::from_second(1).unwrap(),
-        actor: actor(),
-        note: None,
-        accept_shrink: false,
-        origin: None,
-    };
-    let mut run = vault.begin_run(start).unwrap();
-    let count = 100_000u64;
-    for n in 0..count / 10 {
-        let mut app = app(0);
-        app.client_id =
-            Some(data_encoding::BASE64URL_NOPAD.encode(blake3::hash(&n.to_le_bytes()).as_bytes()));
-        app.client_secret = app.client_id.as_deref().map(Secret::new);
-        run.app(n, &app).unwrap();
-    }
-    for n in 0..count / 4 {
-        let username = Some(format!(
-            "user{}",
-            blake3::hash(&n.to_le_bytes()).as_bytes()[0] as u64 * n
-        ));
-        run.account(
-            n,
-            &Account {
-                username,
-                ..account(0)
-            },
-        )
-        .unwrap();
-    }
-    for n in 0..count {
-        let hash = blake3::hash(&n.to_le_bytes());
-        let mut token = token((0, Some(0), 0, false));
-        token.access_token = Secret::new(data_encoding::BASE64URL_NOPAD.encode(hash.as_bytes()));
-        token.created_at = Some(
-            Moment(
-                1_500_000_000_000_000
-                    + n as i64 * 25_003_001
-                    + i64::from(hash.as_bytes()[1]) * 100_000,
-            )
-            .timestamp(),
-        );
-        token.app = Some(u64::from(hash.as_bytes()[3]) * count / 2560);
-        token.account = Some(
-            u64::from(u16::from_le_bytes([hash.as_bytes()[4], hash.as_bytes()[5]])) * count
-                / 4
-                / 65536,
-        );
-        run.token(n, &import::token_row(&token)).unwrap();
-    }
-    run.finish(Completeness::Complete).unwrap();
-    let reader = vault.reader().unwrap();
-    let mut sizes: BTreeMap<u8, (usize, usize, usize)> = BTreeMap::new();
-    for entry in reader.store().all(&[]) {
-        let (key, value) = entry.unwrap();
-        let size = sizes.entry(key[0]).or_default();
-        *size = (size.0 + 1, size.1 + key.len(), size.2 + value.len());
-    }
-    for (tag, (entries, keys, values)) in sizes {
-        println!(
-            "tag {tag}: {entries} blocks, {:.1} bytes of values a block, {:.2} bytes a token",
-            values as f64 / entries as f64,
-            (keys + values) as f64 / count as f64
-        );
-    }
 }

@@ -1,9 +1,6 @@
 //! Recording a run: rows come in, sorted, and go through the merge join straight into one transaction.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use redb::WriteTransaction;
@@ -15,10 +12,11 @@ use crate::model::{
 
 use super::{
     AuditEvent, Error, Origin, Vault, audit,
-    index::{self, ByAccount, ByDigest, ByName, Change, ChangeKind},
+    bodies::{AccountBody, AppBody, Symbols, TokenBody},
+    index::{self, ByAccount, ByDigest, ByName, Touched},
     packed::{Fate, Merge, Row, Space},
     relation::{Noted, Of, Place, Relating, Verdict},
-    rows::{Packed, Relation, TokenBody, symbol_bytes},
+    rows::Relation,
     run,
     store::Store,
 };
@@ -82,16 +80,18 @@ pub struct RunWriter<'v> {
     number: u64,
     place: Place,
     stage: Relation,
-    apps: Relating<App>,
-    accounts: Relating<Account>,
+    apps: Relating<AppBody>,
+    accounts: Relating<AccountBody>,
     tokens: Relating<TokenBody>,
     /// Rows of accounts that a scoped run is about; `None` when everything is in scope.
     in_scope: Option<BTreeSet<u64>>,
-    changes: Option<Merge<Change>>,
+    touched: Merge<Touched>,
+    /// The rows touched last: more may follow them.
+    touching: Option<Touched>,
     names: Vec<ByName>,
     digests: Vec<ByDigest>,
     by_account: Vec<ByAccount>,
-    symbols: HashMap<Box<[u8]>, Arc<[u8]>>,
+    symbols: Symbols,
     warnings: Vec<String>,
 }
 
@@ -143,11 +143,12 @@ impl Vault {
             place,
             stage: Relation::Apps,
             in_scope,
-            changes: Some(Merge::new(index::changes(number))),
+            touched: Merge::new(index::touched(number)),
+            touching: None,
             names: Vec::new(),
             digests: Vec::new(),
             by_account: Vec::new(),
-            symbols: HashMap::new(),
+            symbols: Symbols::default(),
             warnings: Vec::new(),
         })
     }
@@ -162,9 +163,8 @@ impl RunWriter<'_> {
         self.enter(Relation::Apps)?;
         let all = self.in_scope.is_none();
         // A scoped run sees the apps of one account: that others are missing says nothing.
-        let verdict = self
-            .apps
-            .take(&self.transaction, key, app.clone(), &|_, _| all)?;
+        let body = AppBody::new(app, &mut self.symbols);
+        let verdict = self.apps.take(&self.transaction, key, body, &|_, _| all)?;
         self.note(Relation::Apps, key, &verdict)
     }
 
@@ -182,10 +182,11 @@ impl RunWriter<'_> {
         }
         let scope = &self.in_scope;
         let in_scope =
-            |row: u64, _: &Account| scope.as_ref().is_none_or(|scope| scope.contains(&row));
+            |row: u64, _: &AccountBody| scope.as_ref().is_none_or(|scope| scope.contains(&row));
+        let body = AccountBody::new(account, &mut self.symbols);
         let verdict = self
             .accounts
-            .take(&self.transaction, key, account.clone(), &in_scope)?;
+            .take(&self.transaction, key, body, &in_scope)?;
         if let Some(name) = &account.username
             && !matches!(&verdict, Verdict::Unchanged)
         {
@@ -201,7 +202,7 @@ impl RunWriter<'_> {
     /// [`Error::OutOfOrder`], [`Error::TooLarge`], or when the vault can't be written.
     pub fn token(&mut self, key: u64, row: &TokenRow<'_>) -> Result<(), Error> {
         self.enter(Relation::Tokens)?;
-        let body = self.body(row);
+        let body = TokenBody::new(row, &mut self.symbols);
         let scope = &self.in_scope;
         let in_scope = |_: u64, body: &TokenBody| is_token_in(scope.as_ref(), body);
         let verdict = self.tokens.take(&self.transaction, key, body, &in_scope)?;
@@ -209,7 +210,7 @@ impl RunWriter<'_> {
             Verdict::Unchanged => (false, false),
             Verdict::Added => (true, true),
             Verdict::Changed(before) => (
-                before.token != Packed::new(row.access_token),
+                *before.token.unpack() != *row.access_token,
                 before.account != row.account,
             ),
         };
@@ -256,9 +257,6 @@ impl RunWriter<'_> {
         self.tokens.end_of_rows(&self.transaction, &|_, body| {
             is_token_in(scope.as_ref(), body)
         })?;
-        if let Some(changes) = self.changes.take() {
-            changes.close(&self.transaction)?;
-        }
         let outcome = self.outcome(completeness);
         let counts = self.settle(outcome == RunOutcome::Complete)?;
         let source = self.source.id;
@@ -314,7 +312,7 @@ impl RunWriter<'_> {
         }
         if self.stage == Relation::Accounts && relation > Relation::Accounts {
             let in_scope =
-                |row: u64, _: &Account| scope.as_ref().is_none_or(|scope| scope.contains(&row));
+                |row: u64, _: &AccountBody| scope.as_ref().is_none_or(|scope| scope.contains(&row));
             self.accounts.end_of_rows(&self.transaction, &in_scope)?;
             self.stage = Relation::Tokens;
         }
@@ -322,18 +320,38 @@ impl RunWriter<'_> {
     }
 
     fn note<B>(&mut self, relation: Relation, row: u64, verdict: &Verdict<B>) -> Result<(), Error> {
-        let kind = match verdict {
-            Verdict::Unchanged => return Ok(()),
-            Verdict::Added => ChangeKind::Added,
-            Verdict::Changed(_) => ChangeKind::Changed,
+        match (&mut self.touching, verdict) {
+            (None, Verdict::Unchanged) => return Ok(()),
+            (Some(touching), Verdict::Added | Verdict::Changed(_))
+                if touching.relation == relation =>
+            {
+                touching.last = row;
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.write_touched()?;
+        if !matches!(verdict, Verdict::Unchanged) {
+            self.touching = Some(Touched {
+                relation,
+                first: row,
+                last: row,
+            });
+        }
+        Ok(())
+    }
+
+    fn write_touched(&mut self) -> Result<(), Error> {
+        let Some(touched) = self.touching.take() else {
+            return Ok(());
         };
-        let change = Change {
-            relation,
-            row,
-            kind,
-        };
-        let changes = self.changes.as_mut().ok_or(Error::OutOfOrder)?;
-        changes.jump(&self.transaction, &change.key(), |_| Fate::Put(change))
+        let decide = |_: Option<&Touched>| Fate::Put(touched);
+        self.touched.at(
+            &self.transaction,
+            &touched.key(),
+            &mut |_| Fate::Keep,
+            decide,
+        )
     }
 
     /// Whether what is missing may be taken as gone.
@@ -350,34 +368,29 @@ impl RunWriter<'_> {
         }
     }
 
-    /// Writes the relations and the changes of this run and of the next.
+    /// Ends the relations and notes the rows that this run and the next have touched.
     fn settle(&mut self, bury: bool) -> Result<RunCounts, Error> {
+        self.write_touched()?;
         let transaction = &self.transaction;
+        let touched = Merge::new(index::touched(self.number));
+        std::mem::replace(&mut self.touched, touched).close(transaction)?;
         let mut noted: Vec<Noted> = Vec::new();
-        let mut note = |change| noted.push(change);
+        let mut note = |row| noted.push(row);
         let apps = self.apps.taken().finish(transaction, bury, &mut note)?;
         let accounts = self.accounts.taken().finish(transaction, bury, &mut note)?;
         let tokens = self.tokens.taken().finish(transaction, bury, &mut note)?;
-        for (of, number) in [
-            (Of::This, Some(self.number)),
-            (Of::Next, self.place.next.map(|(_, number)| number)),
-        ] {
-            let Some(number) = number else { continue };
-            let mut merge = Merge::new(index::changes(number));
-            for Noted {
-                relation,
-                row,
-                kind,
-                ..
-            } in noted.iter().filter(|change| change.of == of)
-            {
-                merge.jump(transaction, &(*relation, *row), |_| match kind {
-                    Some(kind) => Fate::Put(Change {
-                        relation: *relation,
-                        row: *row,
-                        kind: *kind,
-                    }),
-                    None => Fate::Drop,
+        let next = self.place.next.map_or(0, |(_, number)| number);
+        for (of, number) in [(Of::This, self.number), (Of::Next, next)] {
+            let mut merge = Merge::new(index::touched(number));
+            for Noted { relation, row, .. } in noted.iter().filter(|row| row.of == of).copied() {
+                let touched = Touched {
+                    relation,
+                    first: row,
+                    last: row,
+                };
+                merge.jump(transaction, &touched.key(), |known| match known {
+                    Some(_) => Fate::Keep,
+                    None => Fate::Put(touched),
                 })?;
             }
             merge.close(transaction)?;
@@ -387,33 +400,6 @@ impl RunWriter<'_> {
             apps,
             accounts,
         })
-    }
-
-    fn body(&mut self, row: &TokenRow<'_>) -> TokenBody {
-        TokenBody {
-            instance: self.interned(row.instance.as_str().as_bytes()),
-            token: Packed::new(row.access_token),
-            refresh: row.refresh_token.map(Packed::new),
-            token_type: self.interned(&symbol_bytes(row.token_type)),
-            scopes: self.interned(&symbol_bytes(row.scopes)),
-            created_at: row.created_at.map(|time| time.0),
-            expires_at: row.expires_at.map(|time| time.0),
-            revoked_at: row.revoked_at.map(|time| time.0),
-            app: row.app,
-            account: row.account,
-        }
-    }
-
-    fn interned(&mut self, bytes: &[u8]) -> Arc<[u8]> {
-        if let Some(known) = self.symbols.get(bytes) {
-            return known.clone();
-        }
-        if self.symbols.len() >= MAX_SYMBOLS {
-            self.symbols.clear();
-        }
-        let symbol: Arc<[u8]> = bytes.into();
-        self.symbols.insert(bytes.into(), symbol.clone());
-        symbol
     }
 }
 
@@ -472,5 +458,3 @@ fn insert<R: Row<Key = R> + Ord>(
 const MIN_SUSPICIOUS: u64 = 20;
 /// Index entries are sorted and merged in batches of this size: 24 MB.
 const INDEX_BATCH: usize = 1 << 20;
-/// Distinct scope sets and the like that are kept at once.
-const MAX_SYMBOLS: usize = 4_096;

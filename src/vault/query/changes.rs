@@ -91,9 +91,11 @@ impl Vault {
         let at = Moment::from(run.effective_at);
         let questioner = Questioner::new(&reader, at)?;
         let mut changes = Vec::new();
-        for change in reader.changes(number) {
-            changes.extend(describe(&questioner, run.source.id, &change?)?);
-        }
+        let source = run.source.id;
+        reader.changes(number, source, at, &mut |change| {
+            changes.extend(describe(&questioner, source, &change)?);
+            Ok(())
+        })?;
         changes.sort_by_cached_key(|change| {
             (
                 std::cmp::Reverse(change.relation),
@@ -119,8 +121,7 @@ impl Vault {
                 continue;
             }
             let source = run.source.id;
-            for change in reader.changes(run.id) {
-                let change = change?;
+            reader.changes(run.id, source, at, &mut |change| {
                 match change.relation {
                     Relation::Tokens => ids.extend(reader.token_ids(source, change.row)?),
                     Relation::Accounts => {
@@ -134,7 +135,8 @@ impl Vault {
                     // Its tokens came or went with it and are listed themselves.
                     Relation::Apps => {}
                 }
-            }
+                Ok(())
+            })?;
         }
         let sources: BTreeSet<SourceId> = apps.iter().map(|(source, _)| *source).collect();
         for source in sources {

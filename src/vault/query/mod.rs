@@ -10,10 +10,14 @@ mod join;
 mod resolve;
 mod rows;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use crate::model::{Domain, Moment, Record, Selector, SourceId, Status, Target, TokenId};
-use crate::vault::{Error, Ever, Reader, Vault};
+use crate::vault::{
+    Error, Ever, Reader, Vault,
+    bodies::{AccountBody, AppBody},
+    rows::Body,
+};
 
 pub use changes::{Difference, DifferenceKind, RunChange};
 pub use history::{Event, EventKind, KeyHistory, TokenHistory};
@@ -199,9 +203,9 @@ impl<'r, 'v> Questioner<'r, 'v> {
         mut joined: HashSet<TokenId>,
         each: &mut dyn FnMut(Record) -> Result<(), E>,
     ) -> Result<(), E> {
-        // Apps and accounts are read once: a point lookup per token costs ten times as much.
-        let apps = by_key(self.reader.apps_ever(source, self.at))?;
-        let accounts = by_key(self.reader.accounts_ever(source, self.at))?;
+        // Apps and accounts are read once, and kept as small as they stand in blocks.
+        let apps: ByKey<AppBody> = ByKey::read(self.reader.ever(source, self.at))?;
+        let accounts: ByKey<AccountBody> = ByKey::read(self.reader.ever(source, self.at))?;
         let crowded = self.reader.crowded_ids()?;
         for ever in self.reader.tokens_ever(source, self.at) {
             let Ever {
@@ -221,17 +225,9 @@ impl<'r, 'v> Questioner<'r, 'v> {
                 }
                 continue;
             }
-            let app = version.body.app.and_then(|key| apps.get(&key)).cloned();
-            let app_owner = app
-                .as_ref()
-                .and_then(|app| app.owner)
-                .and_then(|key| accounts.get(&key))
-                .cloned();
-            let account = version
-                .body
-                .account
-                .and_then(|key| accounts.get(&key))
-                .cloned();
+            let app = apps.get(version.body.app)?;
+            let app_owner = accounts.get(app.as_ref().and_then(|app| app.owner))?;
+            let account = accounts.get(version.body.account)?;
             let seen = Observation {
                 source,
                 first_seen,
@@ -248,9 +244,21 @@ impl<'r, 'v> Questioner<'r, 'v> {
     }
 }
 
-fn by_key<T>(
-    rows: impl Iterator<Item = Result<Ever<T>, Error>>,
-) -> Result<BTreeMap<u64, T>, Error> {
-    rows.map(|row| row.map(|Ever { version, .. }| (version.key, version.body)))
-        .collect()
+/// Rows of a relation in memory.
+struct ByKey<B>(Vec<(u64, B)>);
+
+impl<B: Body> ByKey<B> {
+    fn read(rows: impl Iterator<Item = Result<Ever<B>, Error>>) -> Result<Self, Error> {
+        let rows = rows.map(|row| row.map(|Ever { version, .. }| (version.key, version.body)));
+        rows.collect::<Result<_, _>>().map(Self)
+    }
+
+    fn get(&self, key: Option<u64>) -> Result<Option<B::Model>, Error> {
+        let found = key.and_then(|key| self.0.binary_search_by_key(&key, |(key, _)| *key).ok());
+        let Some((_, body)) = found.and_then(|at| self.0.get(at)) else {
+            return Ok(None);
+        };
+        let inconsistent = Error::Inconsistent { what: B::WHAT };
+        body.model().map(Some).ok_or(inconsistent)
+    }
 }
