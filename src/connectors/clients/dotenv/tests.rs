@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     connectors::testing::{data, read, record, records, warnings, write},
+    document::env::{self, Quoting},
     model::{Action, PlannedChange},
 };
 
@@ -462,11 +463,11 @@ fn what_does_not_belong_there_is_refused() {
         ),
         (
             record("m.example", None, "SECRET0${HOME}"),
-            "the token holds characters that no loader reads the same",
+            "the token holds characters that no two loaders read the same",
         ),
         (
             record("m.example", None, "SECRET0\n"),
-            "the token holds characters that no loader reads the same",
+            "the token holds characters that no two loaders read the same",
         ),
     ] {
         let (changes, _, after) = restore(text, std::slice::from_ref(&record));
@@ -510,7 +511,7 @@ fn what_the_export_writes_is_read_and_restored() {
     let records = ["alice", "bob", "alice"].map(|user| {
         let mut record = record("m.example", Some(user), "");
         record.app.client_id = Some(format!("id-{user}"));
-        record.app.client_secret = Some("$s'\"\\#".into());
+        record.app.client_secret = Some("s'\"\\#".into());
         record
     });
     let mut records = records.to_vec();
@@ -535,11 +536,12 @@ fn what_the_export_writes_is_read_and_restored() {
 proptest! {
     #[test]
     fn any_visible_token_goes_into_any_sample_and_comes_back(
-        token in "[!-_a-~]{1,80}",
+        token in "[!-_a-~]{1,40}",
         sample_number in 0..SAMPLES.len(),
         variant in 0..4_usize,
     ) {
         prop_assume!(!values::is_reference(&token));
+        prop_assume!(env::literal(&token, Quoting::Bare).is_some());
         let text = &variants(&sample(SAMPLES[sample_number]))[variant];
         let mut all = records(&import_text(text).unwrap());
         let old = all[0].access_token.expose().to_owned();

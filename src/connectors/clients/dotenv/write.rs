@@ -11,7 +11,7 @@ use crate::{
     },
     document::{
         Edits,
-        env::{self, Assignment},
+        env::{self, Assignment, Quoting},
     },
     model::{Action, Domain, PlannedChange, Record, Secret},
 };
@@ -77,7 +77,7 @@ impl<'a> Writer<'a> {
 
     fn try_record(&mut self, record: &Record) -> Result<(Action, String), String> {
         if !is_writable(record.access_token.expose()) {
-            return Err("the token holds characters that no loader reads the same".to_owned());
+            return Err("the token holds characters that no two loaders read the same".to_owned());
         }
         let group = self.choose(record)?;
         if self.written.contains(&group.prefix) {
@@ -191,8 +191,9 @@ impl<'a> Writer<'a> {
                     line.line,
                     shown(&line.key)
                 ));
-            } else if line.value.as_str() != value {
-                let text = env::literal(value, line.quoting);
+            } else if line.value.as_str() != value
+                && let Some(text) = env::literal(value, line.quoting)
+            {
                 self.edits.replace(self.file.bytes(), &line.span, &text);
             }
         }
@@ -210,7 +211,9 @@ impl<'a> Writer<'a> {
         } else {
             name.to_owned()
         };
-        let value = env::literal(value, line.quoting);
+        let Some(value) = env::literal(value, line.quoting) else {
+            return;
+        };
         let key = format!("{}{mark}{name}", group.prefix);
         let text = zeroize::Zeroizing::new(format!("{newline}{export}{key}={}", *value));
         self.edits
@@ -218,9 +221,11 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Whether every loader reads it as it is written: python-dotenv expands `${…}` in every kind of quotes.
+/// Whether every loader reads it as it is written, and takes it for what it is.
 fn is_writable(text: &str) -> bool {
-    values::is_visible(text) && !values::is_reference(text)
+    values::is_visible(text)
+        && !values::is_reference(text)
+        && env::literal(text, Quoting::Bare).is_some()
 }
 
 /// What a group says about its user.
