@@ -1,0 +1,381 @@
+//! The clients' own code: what it writes we read, what we write it reads.
+//!
+//! Installs toot, Mastodon.py and python-dotenv from PyPI once, into the target folder. Nothing else here needs a
+//! network; Mastodon.py logs in to a server that its test script runs on the loopback device. Skipped with a word where
+//! there is no Python or no PyPI.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "test helpers outside of #[test] functions"
+)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use serde_json::{Value, json};
+use tuskvault::{
+    connectors::{ReadRequest, Surroundings, WriteRequest, clients::dotenv, discover, find},
+    model::{Action, AppView, Domain, Outcome, Record, Secret, Snapshot, Status, TokenId, User},
+};
+
+/// The versions that the connectors name as their evidence.
+const PACKAGES: [&str; 3] = ["toot==0.52.1", "Mastodon.py==2.3.3", "python-dotenv==1.2.4"];
+
+#[test]
+fn toot_loads_what_was_written_into_its_own_config() {
+    let Some(python) = python() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let toot = |script: &str| run(&python, home.path(), script, &[]);
+    toot(
+        r#"
+from toot import App, User, config
+config.save_app(App("mastodon.example", "https://mastodon.example", "id-1", "secret-1"))
+config.save_user(User("mastodon.example", "ada", "token-1"))
+config.save_user(User("mastodon.example", "zoë", "token-2"), activate=False)
+"#,
+    );
+    let found = discover(&Surroundings {
+        xdg_config_home: Some(home.path().to_owned()),
+        current: home.path().to_owned(),
+        ..Surroundings::default()
+    });
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].connector.name(), "toot");
+    let snapshot = found[0].snapshot.as_ref().unwrap();
+    assert_eq!(
+        held(snapshot),
+        [
+            ("ada@mastodon.example".into(), "token-1".into()),
+            ("zoë@mastodon.example".into(), "token-2".into())
+        ]
+    );
+
+    let mut chiyo = record("mstdn.example.jp", Some("chiyo"), "token-4");
+    chiyo.app.client_id = Some("id-4".into());
+    chiyo.app.client_secret = Some("secret-4".into());
+    let records = [
+        record("mastodon.example", Some("ada"), "token-\"3\"é"),
+        chiyo,
+    ];
+    let refused = restore("toot", &found[0].path, &records);
+    assert_eq!(
+        refused.plan.changes[0].action,
+        Action::Refuse,
+        "no token has an é"
+    );
+    let ada = record("mastodon.example", Some("ada"), "token-\"3\"");
+    let outcome = restore("toot", &found[0].path, &[ada]);
+    assert_eq!(outcome.plan.changes[0].action, Action::Update);
+    let ours = fs::read(found[0].path.join("config.json")).unwrap();
+
+    let loaded = toot(
+        r#"
+import json
+from toot import config
+names = ["ada@mastodon.example", "zoë@mastodon.example", "chiyo@mstdn.example.jp"]
+print(json.dumps([[user._asdict(), app._asdict()] for user, app in map(config.get_user_app, names)]))
+config.save_config(config.load_config())
+"#,
+    );
+    let app = |instance: &str, number: u8| {
+        json!({
+            "instance": instance, "base_url": format!("https://{instance}"),
+            "client_id": format!("id-{number}"), "client_secret": format!("secret-{number}"),
+        })
+    };
+    let user = |instance: &str, name: &str, token: &str| json!({"instance": instance, "username": name, "access_token": token});
+    let expected = json!([
+        [
+            user("mastodon.example", "ada", "token-\"3\""),
+            app("mastodon.example", 1)
+        ],
+        [
+            user("mastodon.example", "zoë", "token-2"),
+            app("mastodon.example", 1)
+        ],
+        [
+            user("mstdn.example.jp", "chiyo", "token-4"),
+            app("mstdn.example.jp", 4)
+        ],
+    ]);
+    assert_eq!(json_of(&loaded), expected);
+    let theirs = fs::read(found[0].path.join("config.json")).unwrap();
+    assert!(ours == theirs, "toot itself writes the same bytes");
+    let program = python.with_file_name("toot");
+    let listed = output(
+        Command::new(program)
+            .arg("auth")
+            .env("XDG_CONFIG_HOME", home.path()),
+    );
+    assert!(listed.contains("chiyo@mstdn.example.jp"), "{listed}");
+}
+
+#[test]
+fn mastodon_py_loads_what_was_written_into_its_own_files() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let address = run(
+        &python,
+        folder.path(),
+        r#"
+import json, sys, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from mastodon import Mastodon
+
+class Server(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        answer = {"client_id": "id-1", "client_secret": "secret-1"}
+        if self.path == "/oauth/token":
+            answer = {"access_token": "token-1", "scope": "read write", "token_type": "Bearer", "created_at": 0}
+        self.send(answer)
+    def do_GET(self):
+        grants = ["authorization_code"]
+        self.send({"version": "4.4.0", "token_endpoint": url + "/oauth/token", "grant_types_supported": grants})
+    def send(self, answer):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+    def log_message(self, *args):
+        pass
+
+server = HTTPServer(("127.0.0.1", 0), Server)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+url = "http://127.0.0.1:%d" % server.server_port
+Mastodon.create_app("My Bot", scopes=["read", "write"], api_base_url=url, to_file="bot_clientcred.secret")
+client = Mastodon(client_id="bot_clientcred.secret")
+client.log_in(code="code", scopes=["read", "write"], to_file="bot_usercred.secret", allow_http=True)
+print(url)
+"#,
+        &[],
+    );
+    let address = address.trim();
+    let instance = Domain::parse(address).unwrap();
+    let snapshot = import("mastodon-py", folder.path());
+    assert_eq!(
+        held(&snapshot),
+        [(format!("?@{instance}"), "token-1".into())]
+    );
+    assert_eq!(snapshot.apps[0].body.client_id.as_deref(), Some("id-1"));
+    assert_eq!(snapshot.apps[0].body.name.as_deref(), Some("My Bot"));
+
+    let mut new = record(instance.as_str(), None, "token-2");
+    new.app.client_id = Some("id-1".into());
+    new.app.client_secret = Some("secret-1".into());
+    let outcome = restore("mastodon-py", folder.path(), &[new]);
+    assert_eq!(outcome.plan.changes[0].action, Action::Update);
+    let loaded = run(
+        &python,
+        folder.path(),
+        r#"
+import json
+from mastodon import Mastodon
+bots = [
+    Mastodon(access_token="bot_usercred.secret"),
+    Mastodon(client_id="bot_clientcred.secret", access_token="bot_usercred.secret"),
+]
+print(json.dumps([[bot.access_token, bot.api_base_url, bot.client_id, bot.client_secret] for bot in bots]))
+"#,
+        &[],
+    );
+    let bot = json!(["token-2", address, "id-1", "secret-1"]);
+    assert_eq!(json_of(&loaded), json!([bot, bot]));
+}
+
+#[test]
+fn python_dotenv_and_a_shell_read_the_export_the_same() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    let tokens = [
+        "UJTFvdToYI8_-YG8jwL3AklYSeF3ucpc9nbffBBEl9U",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+        "a/b+c==",
+        "$HOME#x",
+        "\"double\"",
+        "it's",
+        "`id`",
+        "#;&|<>*?[]{}()!~^%@:,",
+        "back\\slash\\",
+    ];
+    for token in tokens {
+        let mut one = record("mastodon.example", Some("ada"), token);
+        one.app.client_id = Some("id-1".into());
+        one.app.client_secret = Some("secret-1".into());
+        fs::write(&path, dotenv::export(&[one]).text.as_bytes()).unwrap();
+        let loaded = run(
+            &python,
+            folder.path(),
+            "import dotenv, json; print(json.dumps(dotenv.dotenv_values('.env')))",
+            &[],
+        );
+        let expected = json!({
+            "MASTODON_API_BASE_URL": "https://mastodon.example",
+            "MASTODON_ACCESS_TOKEN": token,
+            "MASTODON_CLIENT_ID": "id-1",
+            "MASTODON_CLIENT_SECRET": "secret-1",
+        });
+        assert_eq!(json_of(&loaded), expected);
+        let script = ". \"$0\"; printf %s \"$MASTODON_ACCESS_TOKEN\"";
+        let sourced = output(Command::new("sh").args(["-c", script]).arg(&path));
+        assert_eq!(sourced, token);
+    }
+}
+
+#[test]
+fn what_python_dotenv_sets_is_read_and_replaced_for_it() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    fs::write(&path, "# a bot\nexport MASTODON_TOKEN=x\nOTHER=1").unwrap();
+    for token in ["token-1", "a$b#c\"d", "e f"] {
+        for quote in ["always", "auto", "never"] {
+            let script = "import dotenv, sys; token, quote = sys.argv[1:]
+dotenv.set_key('.env', 'MASTODON_TOKEN', token, quote_mode=quote)
+dotenv.set_key('.env', 'MASTODON_API_BASE_URL', 'https://mastodon.example', quote_mode=quote)";
+            run(&python, folder.path(), script, &[token, quote]);
+            let snapshot = import("dotenv", folder.path());
+            if token.contains(' ') || (token.contains('$') && quote == "never") {
+                assert!(held(&snapshot).is_empty(), "{token} {quote}");
+                assert_eq!(snapshot.warnings.len(), 1);
+                continue;
+            }
+            let expected = ("?@mastodon.example".into(), token.into());
+            assert_eq!(held(&snapshot), [expected], "{quote}");
+            let new = record("mastodon.example", Some("ada"), "$new-#\"token");
+            let outcome = restore("dotenv", &path, &[new]);
+            assert_eq!(outcome.plan.changes[0].action, Action::Update);
+            let loaded = run(
+                &python,
+                folder.path(),
+                "import dotenv; print(dotenv.dotenv_values('.env')['MASTODON_TOKEN'])",
+                &[],
+            );
+            assert_eq!(loaded.trim_end(), "$new-#\"token", "{quote}");
+        }
+    }
+}
+
+/// A Python with the clients, if there can be one.
+fn python() -> Option<PathBuf> {
+    static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    match PYTHON.get_or_init(install) {
+        Ok(python) => Some(python.clone()),
+        Err(why) => {
+            println!("skipped: {why}");
+            None
+        }
+    }
+}
+
+fn install() -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
+    let python = folder.join("bin/python");
+    let mark = folder.join(PACKAGES.join(" "));
+    if mark.exists() {
+        return Ok(python);
+    }
+    let attempt = |command: &mut Command| match command.output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    attempt(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&folder),
+    )?;
+    attempt(
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--timeout", "20"])
+            .args(PACKAGES),
+    )?;
+    fs::write(mark, "").unwrap();
+    Ok(python)
+}
+
+/// Runs a script in a folder, which is also its home, and gives what it printed.
+fn run(python: &Path, folder: &Path, script: &str, arguments: &[&str]) -> String {
+    output(
+        Command::new(python)
+            .args(["-c", script])
+            .args(arguments)
+            .current_dir(folder)
+            .env("HOME", folder)
+            .env("XDG_CONFIG_HOME", folder)
+            .env("PYTHONUTF8", "1"),
+    )
+}
+
+fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn import(connector: &str, path: &Path) -> Snapshot {
+    let request = ReadRequest {
+        path: path.to_owned(),
+        instance: None,
+        user: None,
+        host: "laptop".to_owned(),
+    };
+    find(connector).unwrap().read(&request).unwrap()
+}
+
+fn restore(connector: &str, path: &Path, records: &[Record]) -> Outcome {
+    let request = WriteRequest {
+        path: path.to_owned(),
+        now: "2026-03-01T12:00:00Z".parse().unwrap(),
+        replace_app: false,
+    };
+    let sink = find(connector).unwrap().sink().unwrap();
+    sink.plan(&request, records).unwrap().apply().unwrap()
+}
+
+/// Accounts and their tokens, sorted.
+fn held(snapshot: &Snapshot) -> Vec<(String, String)> {
+    let tokens = snapshot.tokens.iter().map(|token| {
+        let mut accounts = snapshot.accounts.iter();
+        let account = accounts.find(|row| Some(row.key) == token.body.account);
+        let name = account.and_then(|row| row.body.username.as_deref());
+        let account = format!("{}@{}", name.unwrap_or("?"), token.body.instance);
+        (account, token.body.access_token.expose().to_owned())
+    });
+    let mut tokens: Vec<_> = tokens.collect();
+    tokens.sort();
+    tokens
+}
+
+/// An active record of which only this is known.
+fn record(instance: &str, user: Option<&str>, token: &str) -> Record {
+    Record {
+        id: TokenId([7; 16]),
+        id_digits: TokenId::LEAST_DIGITS,
+        instance: Domain::parse(instance).unwrap(),
+        user: user.map_or(User::Unknown, |name| User::Named(name.to_owned())),
+        account_created_at: None,
+        app: AppView::default(),
+        access_token: Secret::from(token),
+        refresh_token: None,
+        token_type: "Bearer".to_owned(),
+        scopes: None,
+        created_at: None,
+        expires_at: None,
+        revoked_at: None,
+        status: Status::Active,
+        sightings: Vec::new(),
+        disagreements: Vec::new(),
+    }
+}
