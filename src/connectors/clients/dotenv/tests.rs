@@ -246,6 +246,11 @@ fn the_settings_of_a_server_are_recognised_and_refused() {
     }
     let record = record("mastodon.example", Some("ada"), "t");
     assert!(Dotenv.plan(&write(&path), &[record]).is_err());
+    let error = import_text("OTP_SECRET=x\nSECRET_KEY_BASE=y\n").unwrap_err();
+    assert!(
+        matches!(error, Error::Malformed { .. }),
+        "two names are enough"
+    );
     // A bot of its own beside them is one.
     let text = format!(
         "{}MASTODON_TOKEN=t\nMASTODON_URL=https://m.example",
