@@ -2,7 +2,7 @@
 
 use super::{
     Source,
-    clients::{Dotenv, MastodonPy, Toot},
+    clients::{Dotenv, Generic, MastodonPy, Toot},
     json::Json,
 };
 
@@ -28,4 +28,4 @@ pub fn sinks() -> impl Iterator<Item = &'static str> {
         .map(|source| source.name())
 }
 
-const ALL: &[&dyn Source] = &[&Toot, &MastodonPy, &Dotenv, &Json];
+const ALL: &[&dyn Source] = &[&Toot, &MastodonPy, &Dotenv, &Json, &Generic];

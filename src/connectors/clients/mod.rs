@@ -2,9 +2,11 @@
 //! evidence for all of that.
 
 pub mod dotenv;
+mod generic;
 mod mastodon_py;
 mod toot;
 
 pub use dotenv::Dotenv;
+pub use generic::Generic;
 pub use mastodon_py::MastodonPy;
 pub use toot::Toot;
