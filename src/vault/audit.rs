@@ -85,7 +85,7 @@ pub struct AuditEntry {
 }
 
 #[derive(Encode, Decode)]
-struct AuditRow {
+pub(super) struct AuditRow {
     at: i64,
     user: String,
     host: String,

@@ -22,6 +22,8 @@ mod bodies;
 mod check;
 mod codec;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod import;
 mod index;
 mod open;

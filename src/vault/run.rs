@@ -12,7 +12,7 @@ use super::{
 };
 
 #[derive(Encode, Decode)]
-struct SourceRow {
+pub(super) struct SourceRow {
     connector: String,
     location: String,
     host: String,
@@ -20,7 +20,7 @@ struct SourceRow {
 }
 
 #[derive(Encode, Decode)]
-struct RunRow {
+pub(super) struct RunRow {
     source: u32,
     effective_at: i64,
     recorded_at: i64,
