@@ -26,6 +26,22 @@ pub(crate) fn run(session: &Session<'_>, args: &Backup) -> Result<Exit, Failure>
     let surroundings = machine::surroundings();
     let mut found = connectors::discover(&surroundings);
     found.retain(|found| wanted(found.connector.name()));
+    for connector in connectors::all()
+        .iter()
+        .filter(|connector| wanted(connector.name()))
+    {
+        for place in connector
+            .usual_places(&surroundings)
+            .iter()
+            .filter(|place| !place.exists())
+        {
+            session.output.detail(&format!(
+                "{}: nothing at {}",
+                connector.name(),
+                place.display()
+            ));
+        }
+    }
     if session.global.dry_run {
         for snapshot in found
             .iter()

@@ -10,7 +10,7 @@ use super::{
     error::{Exit, Failure},
     machine,
     output::shown,
-    report::{cells, location, table, text},
+    report::{cells, table, text},
     session::Session,
 };
 
@@ -48,7 +48,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Discover) -> Result<Exit, Failur
             ),
             Err(_) => ("?".to_owned(), "?".to_owned()),
         };
-        let place = location(&found.path.display().to_string());
+        let place = found.path.display().to_string();
         table.add_row(cells([found.connector.name(), &place, &accounts, &tokens]));
     }
     session.output.line(&text(&table))?;

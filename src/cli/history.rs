@@ -81,7 +81,7 @@ fn print(session: &Session<'_>, key: &KeyHistory) -> Result<(), Failure> {
 
 fn sentence(event: &Event) -> String {
     let key = &event.source.key;
-    let place = format!("{} {}", key.connector, report::location(&key.location));
+    let place = format!("{} {}", key.connector, key.location);
     let run = event
         .run
         .map(|run| format!("run {run}, "))

@@ -195,7 +195,7 @@ pub(crate) fn would_record(session: &Session<'_>, snapshot: &Snapshot) {
         report::plural(snapshot.tokens.len() as u64, "token"),
         report::plural(snapshot.apps.len() as u64, "app"),
         key.connector,
-        report::location(&key.location)
+        key.location
     ));
 }
 
@@ -232,7 +232,7 @@ fn show(session: &Session<'_>, run: &Run) -> Result<(), Failure> {
         return session.output.object(&json::RunJson::new(run));
     }
     let key = &run.source.key;
-    let place = format!("{} {}", key.connector, report::location(&key.location));
+    let place = format!("{} {}", key.connector, key.location);
     session.output.line(&super::output::shown(&format!(
         "{place}: {}",
         report::run(run)

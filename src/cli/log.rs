@@ -46,7 +46,7 @@ fn all(session: &Session<'_>, args: &Log, vault: &Vault) -> Result<Exit, Failure
     let mut table = table(&["run", "when", "source", "tokens", "outcome", "note"]);
     for run in &runs {
         let key = &run.source.key;
-        let place = format!("{} {}", key.connector, report::location(&key.location));
+        let place = format!("{} {}", key.connector, key.location);
         let tokens = report::counts(run.counts.tokens, "token");
         table.add_row(cells([
             &*run.id.to_string(),
@@ -114,11 +114,7 @@ fn head(session: &Session<'_>, run: &Run) -> Result<(), Failure> {
     let key = &run.source.key;
     let line = |text: &str| session.output.line(&shown(text));
     session.output.heading(&shown(&report::run(run)))?;
-    line(&format!(
-        "  of {} {}",
-        key.connector,
-        report::location(&key.location)
-    ))?;
+    line(&format!("  of {} {}", key.connector, key.location))?;
     line(&format!(
         "  true at {}, recorded {} by {}",
         when(run),

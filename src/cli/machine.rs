@@ -1,6 +1,7 @@
 //! What the program knows of the machine that it runs on. The environment and the clock are read here and nowhere else.
 
 use std::{
+    borrow::Cow,
     env,
     path::{Path, PathBuf},
 };
@@ -25,7 +26,8 @@ pub(crate) fn actor() -> Actor {
         .or_else(|_| env::var("LOGNAME"))
         .or_else(|_| env::var("USERNAME"));
     Actor {
-        user: user.unwrap_or_else(|_| "?".to_owned()),
+        // Timers and containers set none of them.
+        user: user.unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw())),
         host: host(),
     }
 }
@@ -65,15 +67,35 @@ pub(crate) fn surroundings_in(root: &Path) -> Surroundings {
     }
 }
 
-/// A path as people write it: the home folder as `~`.
-pub(crate) fn with_tilde(path: &str) -> String {
-    let home = etcetera::home_dir().unwrap_or_default();
-    match Path::new(path).strip_prefix(&home) {
-        Ok(inside) if home.is_absolute() && home.parent().is_some() => {
-            format!("~/{}", inside.display())
-        }
-        _ => path.to_owned(),
+/// A text as people read it: paths below the home folder begin with `~`.
+pub(crate) fn with_tildes(text: &str) -> Cow<'_, str> {
+    let home = etcetera::home_dir().ok();
+    match home.as_deref().and_then(Path::to_str) {
+        Some(home) if home.len() > 1 => tildes(text, &format!("{home}/")),
+        _ => Cow::Borrowed(text),
     }
+}
+
+fn tildes<'t>(text: &'t str, home: &str) -> Cow<'t, str> {
+    // The home folder of an old disk may be mounted somewhere: `/mnt/home/me` is not ours.
+    let begins = |at: usize| {
+        !text
+            .get(..at)
+            .unwrap_or_default()
+            .ends_with(|c: char| c.is_alphanumeric() || "/._-~".contains(c))
+    };
+    let mut out = String::new();
+    let mut done = 0;
+    for (at, _) in text.match_indices(home).filter(|(at, _)| begins(*at)) {
+        out.push_str(text.get(done..at).unwrap_or_default());
+        out.push_str("~/");
+        done = at + home.len();
+    }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    Cow::Owned(out)
 }
 
 /// Where the vault is unless told otherwise.
@@ -120,4 +142,21 @@ impl<S: BaseStrategy> Folders for S {
 fn native() -> Option<Box<dyn Folders>> {
     let base = etcetera::base_strategy::choose_native_strategy().ok()?;
     Some(Box::new(base))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_below_the_home_folder_begin_with_a_tilde() {
+        for (text, shown) in [
+            ("/home/me/a and \"/home/me/b\"", "~/a and \"~/b\""),
+            ("/mnt/home/me/a", "/mnt/home/me/a"),
+            ("/home/me", "/home/me"),
+            ("(/home/me/é)", "(~/é)"),
+        ] {
+            assert_eq!(tildes(text, "/home/me/"), shown);
+        }
+    }
 }

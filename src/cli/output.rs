@@ -12,6 +12,7 @@ use tuskvault::{connectors::json, model::Secret};
 use super::{
     args::{Color, Global},
     error::{Exit, Failure},
+    machine::with_tildes,
     progress::Bars,
 };
 
@@ -52,7 +53,7 @@ impl Output {
     /// A line of the answer.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         let mut out = anstream::AutoStream::new(io::stdout().lock(), self.choice());
-        out.write_all(text.as_bytes())?;
+        out.write_all(with_tildes(text).as_bytes())?;
         out.write_all(b"\n")?;
         Ok(out.flush()?)
     }
@@ -93,7 +94,7 @@ impl Output {
     /// Something to know while it works.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet && !self.json {
-            self.say(text);
+            self.say(&with_tildes(text));
         }
     }
 
@@ -109,7 +110,10 @@ impl Output {
         if self.json {
             self.say(&json::line(&serde_json::json!({ "warning": text })));
         } else {
-            self.say(&format!("{YELLOW}warning:{YELLOW:#} {}", shown(text)));
+            self.say(&format!(
+                "{YELLOW}warning:{YELLOW:#} {}",
+                with_tildes(&shown(text))
+            ));
         }
     }
 
@@ -127,9 +131,15 @@ impl Output {
             });
             return self.say(&object.to_string());
         }
-        self.say(&format!("{RED}error:{RED:#} {}", shown(&failure.message)));
+        self.say(&format!(
+            "{RED}error:{RED:#} {}",
+            with_tildes(&shown(&failure.message))
+        ));
         if let Some(hint) = &failure.hint {
-            self.say(&format!("{CYAN}hint:{CYAN:#} {}", shown(hint)));
+            self.say(&format!(
+                "{CYAN}hint:{CYAN:#} {}",
+                with_tildes(&shown(hint))
+            ));
         }
     }
 

@@ -9,7 +9,7 @@ use tuskvault::{
 
 use super::{
     error::{Exit, Failure},
-    machine,
+    machine::with_tildes,
     output::shown,
 };
 
@@ -28,7 +28,9 @@ pub(crate) fn table(headings: &[&str]) -> Table {
 /// A row of cells; what would steer a terminal is spelled out in each.
 pub(crate) fn cells<'a>(cells: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let cells = cells.into_iter();
-    cells.map(|cell| shown(cell).into_owned()).collect()
+    cells
+        .map(|cell| with_tildes(&shown(cell)).into_owned())
+        .collect()
 }
 
 /// The table as text, without spaces at the ends of lines.
@@ -75,11 +77,6 @@ pub(crate) fn time(at: Timestamp) -> String {
     zoned.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// A path or database, with the home folder as `~`.
-pub(crate) fn location(location: &str) -> String {
-    machine::with_tilde(location)
-}
-
 /// Where a record was seen, in words.
 pub(crate) fn sighting(sighting: &Sighting) -> String {
     let key = &sighting.source.key;
@@ -94,7 +91,7 @@ pub(crate) fn sighting(sighting: &Sighting) -> String {
     format!(
         "{} {}{host}: {} to {}{gone}",
         key.connector,
-        location(&key.location),
+        key.location,
         time(sighting.first_seen),
         time(sighting.last_seen)
     )

@@ -116,6 +116,11 @@ impl<'o> Session<'o> {
     fn unlock(&self, locked: LockedVault, path: &Path) -> Result<(Vault, Credentials), Failure> {
         let credentials = self.credentials(&locked, path)?;
         let vault = Vault::unlock(locked, &credentials)?;
+        if let Some(file) = vault.file() {
+            let commit = file.commit_counter();
+            self.output
+                .detail(&format!("opened {} at commit {commit}", path.display()));
+        }
         self.watch_for_older(&vault);
         Ok((vault, credentials))
     }

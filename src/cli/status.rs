@@ -34,7 +34,7 @@ pub(crate) fn run(session: &Session<'_>) -> Result<Exit, Failure> {
         for line in &lines {
             table.add_row(cells([
                 line.source,
-                &report::location(line.location),
+                line.location,
                 &line.last_backup.map(report::time).unwrap_or_default(),
                 line.outcome,
                 line.state,

@@ -1,0 +1,211 @@
+//! A throw-away home folder with sample client files, and the program run in it.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The passphrase of every vault here.
+pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
+
+/// A home folder. Gone when dropped.
+pub(crate) struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    /// An empty home with a password file.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("home-").tempdir().unwrap();
+        let home = Self { folder };
+        home.write("passphrase", PASSPHRASE);
+        home
+    }
+
+    /// A home with toot's sample configuration (four accounts of three instances) and a vault with a cheap key
+    /// derivation.
+    pub(crate) fn with_vault() -> Self {
+        let home = Self::new();
+        home.add_toot();
+        home.run(&INIT).ok();
+        home
+    }
+
+    /// The same after a first backup.
+    pub(crate) fn backed_up() -> Self {
+        let home = Self::with_vault();
+        home.run(&["backup"]).ok();
+        home
+    }
+
+    pub(crate) fn add_toot(&self) {
+        self.copy("toot/config.json", ".config/toot/config.json");
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    pub(crate) fn toot(&self) -> PathBuf {
+        self.file(".config/toot/config.json")
+    }
+
+    pub(crate) fn vault(&self) -> PathBuf {
+        self.file(".local/share/tuskvault/vault.tusk")
+    }
+
+    /// Writes a file of mode 0600.
+    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.file(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, contents).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
+    /// Copies a sample of `tests/data`.
+    pub(crate) fn copy(&self, sample: &str, name: &str) -> PathBuf {
+        self.write(
+            name,
+            fs::read(Path::new("tests/data").join(sample)).unwrap(),
+        )
+    }
+
+    /// Replaces text in a file.
+    pub(crate) fn edit(&self, path: &Path, from: &str, to: &str) {
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.contains(from), "{from:?} is in {}", path.display());
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    /// The program with these arguments, in this home, with nothing of the outer environment.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tuskvault"));
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path())
+            .env("USER", "tester")
+            .env("TZ", "UTC")
+            .env("TMPDIR", self.path())
+            .env("TUSKVAULT_PASSWORD_FILE", self.file("passphrase"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::new(arguments, self.command(arguments).output().unwrap())
+    }
+
+    /// Runs it with text on standard input.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        use std::io::Write;
+        let mut command = self.command(arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may end before it has read everything.
+        drop(child.stdin.take().unwrap().write_all(input));
+        Ran::new(arguments, child.wait_with_output().unwrap())
+    }
+
+    /// The objects that a command prints with `--json`.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Vec<Value> {
+        let mut all = arguments.to_vec();
+        all.push("--json");
+        self.run(&all).ok().objects()
+    }
+}
+
+/// What a run of the program came to.
+pub(crate) struct Ran {
+    arguments: String,
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ran {
+    fn new(arguments: &[&str], output: Output) -> Self {
+        Self {
+            arguments: arguments.join(" "),
+            code: output.status.code().expect("it was not killed"),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        self.exits(0)
+    }
+
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        let Self {
+            arguments,
+            code: found,
+            out,
+            err,
+        } = &self;
+        assert_eq!(
+            *found, code,
+            "tuskvault {arguments}\n--- stdout\n{out}\n--- stderr\n{err}"
+        );
+        self
+    }
+
+    /// Fails unless standard error holds the text.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        let Self { arguments, err, .. } = &self;
+        assert!(
+            err.contains(text),
+            "tuskvault {arguments}: {text:?} is not in\n{err}"
+        );
+        self
+    }
+
+    /// Fails unless standard output holds the text.
+    #[track_caller]
+    pub(crate) fn prints(self, text: &str) -> Self {
+        let Self { arguments, out, .. } = &self;
+        assert!(
+            out.contains(text),
+            "tuskvault {arguments}: {text:?} is not in\n{out}"
+        );
+        self
+    }
+
+    /// Standard output as JSON Lines.
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        let lines = self.out.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+            .collect()
+    }
+}
+
+/// A vault that opens at once.
+pub(crate) const INIT: [&str; 7] = [
+    "init",
+    "--kdf-memory",
+    "8",
+    "--kdf-iterations",
+    "1",
+    "--kdf-parallelism",
+    "1",
+];

@@ -1,0 +1,12 @@
+//! End to end through the real binary: one program, a module per subject.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests and their helpers"
+)]
+
+mod home;
+mod readme;
