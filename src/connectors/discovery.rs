@@ -290,15 +290,19 @@ mod tests {
     }
 
     #[test]
-    fn the_interchange_is_recognised_with_records_and_with_history() {
+    fn the_interchange_is_told_from_what_bots_have() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        for text in [
-            r#"{"instance":"m.example","access_token":"t","app":{}}"#,
-            r#"{"run":{"id":1}}"#,
+        for (text, connector) in [
+            (
+                r#"{"id":"tk_abcdefgh","instance":"m.example","access_token":"t"}"#,
+                "json",
+            ),
+            (r#"{"run":{"id":1}}"#, "json"),
+            (r#"{"instance":"m.example","access_token":"t"}"#, "generic"),
         ] {
             fs::write(&path, text).unwrap();
-            assert_eq!(recognised(&path).unwrap(), "json", "{text}");
+            assert_eq!(recognised(&path).unwrap(), connector, "{text}");
         }
     }
 

@@ -45,12 +45,12 @@ impl Source for Json {
         false
     }
 
-    /// History fits too, although it is replayed rather than read; nothing at all doesn't.
+    /// What we wrote has our ids, or runs (which are replayed rather than read). An object of a token and its instance
+    /// is what bots have for a configuration, too.
     fn fits(&self, request: &ReadRequest) -> bool {
         place::load(self.name(), &request.path, MAX_BYTES).is_ok_and(|file| {
-            let records = || self.read_bytes(request, file.bytes());
             history::is_history(file.bytes())
-                || records().is_ok_and(|snapshot| !snapshot.tokens.is_empty())
+                || read::has_our_ids(file.bytes()) && self.read_bytes(request, file.bytes()).is_ok()
         })
     }
 

@@ -39,6 +39,15 @@ pub(super) fn records(bytes: &[u8], source: SourceKey) -> Result<Snapshot, Probl
     Ok(snapshot)
 }
 
+/// Whether the first record has an id as we write them.
+pub(super) fn has_our_ids(bytes: &[u8]) -> bool {
+    let id = |fields: &mut Fields| fields.plain("id").ok().flatten();
+    match Objects::new(bytes).next() {
+        Some(Ok(mut fields)) => id(&mut fields).is_some_and(|id| id.starts_with("tk_")),
+        _ => false,
+    }
+}
+
 /// For each entry the line of an earlier one with the same token.
 fn repetitions(entries: &[Entry]) -> Vec<Option<u64>> {
     let mut first: HashMap<(&str, &str), u64> = HashMap::with_capacity(entries.len());
