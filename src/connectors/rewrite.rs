@@ -21,7 +21,7 @@ pub(crate) struct Rewrite {
 
 impl Rewrite {
     /// The plan that these edits of the file are.
-    pub(crate) fn new(
+    pub(crate) fn prepared(
         connector: &'static str,
         file: Loaded,
         edits: Edits,

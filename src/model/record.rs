@@ -17,8 +17,8 @@ impl TokenId {
 
     /// The first 40 bits, which are the first [`TokenId::LEAST_DIGITS`] characters: what the vault's index holds.
     pub fn index_digest(self) -> u64 {
-        let [a, b, c, d, e, ..] = self.0;
-        u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
+        let first = self.0.iter().take(5);
+        first.fold(0, |digest, byte| digest << 8 | u64::from(*byte))
     }
 
     /// The smallest id whose text begins with these characters; `None` when no id does.

@@ -50,7 +50,9 @@ pub(super) fn plan(
     if !edits.is_empty() {
         notes.push("programs read the file when they start: restart them".to_owned());
     }
-    Ok(Rewrite::new(NAME, file, edits, changes, notes, request))
+    Ok(Rewrite::prepared(
+        NAME, file, edits, changes, notes, request,
+    ))
 }
 
 struct Writer<'a> {

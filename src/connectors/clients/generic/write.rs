@@ -57,7 +57,7 @@ fn rewrite(
     if !edits.is_empty() {
         notes.push("restart the program that reads the file".to_owned());
     }
-    Rewrite::new(NAME, file, edits, changes, notes, request)
+    Rewrite::prepared(NAME, file, edits, changes, notes, request)
 }
 
 /// The file that holds an entry for one of the records, or why there is none to choose.

@@ -190,7 +190,7 @@ fn replace(
             "the token and the client of the file are replaced",
         )
     };
-    Rewrite::new(NAME, file, edits, vec![change], notes, request)
+    Rewrite::prepared(NAME, file, edits, vec![change], notes, request)
 }
 
 /// Reads every `*.secret` file of a folder; a user file without a client takes that of its client file.

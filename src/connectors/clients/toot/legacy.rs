@@ -91,7 +91,7 @@ pub(super) fn plan(
     } else {
         change(record, Action::Update, "the token in user.cfg is replaced")
     };
-    Ok(Rewrite::new(
+    Ok(Rewrite::prepared(
         NAME,
         file,
         edits,

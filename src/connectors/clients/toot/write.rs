@@ -51,7 +51,9 @@ pub(super) fn plan(
                 .to_owned(),
         );
     }
-    Ok(Rewrite::new(NAME, file, edits, changes, notes, request))
+    Ok(Rewrite::prepared(
+        NAME, file, edits, changes, notes, request,
+    ))
 }
 
 struct Writer<'a> {
