@@ -71,11 +71,23 @@ struct State {
     failure: Option<Error>,
 }
 
-/// Blocks that redb has written and that are not yet sealed.
+/// Blocks that redb has written and that are not yet sealed, one after the other, and where each stands.
 #[derive(Default)]
 struct Pending {
     places: HashMap<u64, usize>,
     bytes: Zeroizing<Vec<u8>>,
+}
+
+impl Pending {
+    /// Forgets the blocks from `end` on.
+    fn cut(&mut self, end: u64) {
+        let before = std::mem::take(self);
+        for (block, at) in before.places.into_iter().filter(|(block, _)| *block < end) {
+            self.places.insert(block, self.bytes.len());
+            let bytes = before.bytes.get(at..at + UNIT).unwrap_or_default();
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
 }
 
 impl EncryptedFile {
@@ -346,44 +358,33 @@ impl EncryptedFile {
 
     /// Seals what is pending and writes it, adjacent blocks in one call.
     fn flush(&self, state: &mut State) -> io::Result<()> {
-        let mut blocks: Vec<(u64, usize)> = state.pending.places.drain().collect();
+        let Pending { places, bytes } = &mut state.pending;
+        let mut blocks: Vec<(usize, u64)> = places.drain().map(|(block, at)| (at, block)).collect();
         if blocks.is_empty() {
             return Ok(());
         }
         blocks.sort_unstable();
-        let mut sorted = Zeroizing::new(Vec::with_capacity(blocks.len() * UNIT));
-        for (_, at) in &blocks {
-            sorted.extend_from_slice(state.pending.bytes.get(*at..at + UNIT).unwrap_or_default());
-        }
-        state.pending.bytes.zeroize();
-        let numbers: Vec<u64> = blocks.iter().map(|(block, _)| *block).collect();
-        let seals = seal_all(&self.0.key, self.0.vault, &numbers, &mut sorted)?;
-        for (block, seal) in numbers.iter().zip(seals) {
-            let tree = &mut state.tree;
-            tree.set_seal(
-                *block,
-                Some(seal),
-                &self.0.key,
-                &*self.0.medium,
-                &self.0.path,
-            )
-            .map_err(io::Error::other)?;
+        let numbers: Vec<u64> = blocks.iter().map(|(_, block)| *block).collect();
+        // In place: what was plain is overwritten.
+        let seals = seal_all(&self.0.key, self.0.vault, &numbers, bytes)?;
+        let sealed = numbers.iter().zip(seals).zip(bytes.chunks_exact(UNIT));
+        let mut sealed: Vec<(u64, Seal, &[u8])> = sealed
+            .map(|((block, seal), bytes)| (*block, seal, bytes))
+            .collect();
+        sealed.sort_unstable_by_key(|(block, ..)| *block);
+        let (tree, path) = (&mut state.tree, &self.0.path);
+        for (block, seal, _) in &sealed {
+            tree.set_seal(*block, Some(*seal), &self.0.key, &*self.0.medium, path)
+                .map_err(io::Error::other)?;
             tree.blocks = tree.blocks.max(block + 1);
         }
         state.unsynced = true;
-        let mut start = 0;
-        while let Some(first) = numbers.get(start) {
-            let first = block_unit(*first);
-            let run = (first..)
-                .zip(numbers.iter().skip(start))
-                .take_while(|(unit, block)| block_unit(**block) == *unit);
-            let end = start + run.count();
-            self.write_unit(
-                first,
-                sorted.get(start * UNIT..end * UNIT).unwrap_or_default(),
-            )?;
-            start = end;
+        for run in sealed.chunk_by(|(a, ..), (b, ..)| block_unit(*a) + 1 == block_unit(*b)) {
+            let first = run.first().map_or(0, |(block, ..)| block_unit(*block));
+            let together: Vec<&[u8]> = run.iter().map(|(.., bytes)| *bytes).collect();
+            self.write_unit(first, &together.concat())?;
         }
+        state.pending.bytes.clear();
         Ok(())
     }
 
@@ -527,7 +528,32 @@ impl EncryptedFile {
         Ok(at)
     }
 
-    fn resize(&self, len: u64) -> Result<(), Error> {
+    /// Where one of redb's blocks stands among the blocks here.
+    pub(super) fn place_of(&self, block: u64) -> io::Result<u64> {
+        let place = self.state().tree.order.place_of(block);
+        self.tell(place.ok_or_else(|| Error::Damaged {
+            path: self.0.path.clone(),
+            what: format!("redb's block {block} was never written"),
+        }))
+    }
+
+    /// The same before it is written.
+    pub(super) fn place_for(&self, block: u64) -> io::Result<u64> {
+        let place = self.state().tree.order.place_for(block);
+        self.tell(place.ok_or_else(|| Error::Full {
+            path: self.0.path.clone(),
+        }))
+    }
+
+    /// Sets the length that redb sees, where its blocks stand in an order of their own.
+    pub(super) fn set_len_in_order(&self, len: u64) -> io::Result<()> {
+        let blocks = (len / UNIT_U64).saturating_sub(1);
+        let kept = self.state().tree.order.cut(blocks);
+        self.tell(self.resize(len, kept))
+    }
+
+    /// Sets redb's length; of a shorter one, only the first `kept` blocks stay.
+    fn resize(&self, len: u64, kept: u64) -> Result<(), Error> {
         let mut state = self.state();
         self.check_usable(&state)?;
         if len > (MAX_BLOCKS + 1) * UNIT_U64 {
@@ -540,9 +566,8 @@ impl EncryptedFile {
         state.tree.logical_len = len;
         if shrinks {
             // What the durable superblock reaches stays in the file until the next one is durable.
-            let blocks = (len / UNIT_U64).saturating_sub(1);
-            state.pending.places.retain(|block, _| *block < blocks);
-            while state.tree.blocks > blocks {
+            state.pending.cut(kept);
+            while state.tree.blocks > kept {
                 let last = state.tree.blocks - 1;
                 state
                     .tree
@@ -603,7 +628,8 @@ impl StorageBackend for EncryptedFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.tell(self.resize(len))
+        let blocks = (len / UNIT_U64).saturating_sub(1);
+        self.tell(self.resize(len, blocks))
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -656,7 +682,7 @@ fn whole(start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
 }
 
 /// The parts of a range that lie in each page: page number, range within it, and range within the caller's bytes.
-fn pages(
+pub(super) fn pages(
     offset: u64,
     len: usize,
 ) -> impl Iterator<Item = (u64, std::ops::Range<usize>, std::ops::Range<usize>)> {

@@ -24,8 +24,10 @@ pub(super) const BLOCKS_PER_LEAF: u64 = (UNIT / SEAL_BYTES) as u64;
 /// Leaves that a mid vouches for.
 pub(super) const LEAVES_PER_MID: u64 = (UNIT / CHILD_BYTES) as u64;
 /// Mids that the superblock vouches for.
-pub(super) const MIDS: u64 = 90;
-/// Blocks that a vault can hold: about 3.7 GB.
+pub(super) const MIDS: u64 = 65;
+/// Stretches of blocks whose order the superblock holds, in 2 bytes each.
+pub(super) const STRETCHES: usize = 512;
+/// Blocks that a vault can hold: about 2.7 GB.
 pub(super) const MAX_BLOCKS: u64 = MIDS * LEAVES_PER_MID * BLOCKS_PER_LEAF;
 
 const FIRST_SEGMENT: u64 = 4;

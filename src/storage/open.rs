@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     Access, EncryptedFile, Error, Medium, SlotInfo, VaultId,
+    dense::Dense,
     file::Mode,
     header::Header,
     layout::{UNIT_U64, block_unit},
@@ -323,12 +324,15 @@ pub fn open_redb(file: &EncryptedFile, cache_bytes: usize) -> Result<Redb, Error
     builder.set_cache_size(cache_bytes);
     match file.mode() {
         Mode::Write | Mode::Overlay => {
-            contained(file, || builder.create_with_backend(file.clone())).map(Redb::Write)
+            contained(file, || builder.create_with_backend(Dense(file.clone()))).map(Redb::Write)
         }
-        Mode::Read => match contained(file, || builder.open_read_only_with_backend(file.clone())) {
+        Mode::Read => match contained(file, || {
+            builder.open_read_only_with_backend(Dense(file.clone()))
+        }) {
             Err(Error::Database { source, .. }) if needs_repair(&source) => {
                 file.overlay()?;
-                contained(file, || builder.create_with_backend(file.clone())).map(Redb::Write)
+                contained(file, || builder.create_with_backend(Dense(file.clone())))
+                    .map(Redb::Write)
             }
             other => other.map(Redb::Read),
         },

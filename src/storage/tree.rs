@@ -12,9 +12,10 @@ use crate::crypto::{NONCE_BYTES, PageKey, Seal};
 
 use super::{
     Error, Medium, VaultId,
+    dense::Order,
     layout::{
-        BLOCKS_PER_LEAF, CHILD_BYTES, LEAVES_PER_MID, MIDS, SEAL_BYTES, SUPERBLOCKS, UNIT,
-        UNIT_U64, leaf_unit, mid_unit, seal_from, seal_to,
+        BLOCKS_PER_LEAF, CHILD_BYTES, LEAVES_PER_MID, MIDS, SEAL_BYTES, STRETCHES, SUPERBLOCKS,
+        UNIT, UNIT_U64, leaf_unit, mid_unit, seal_from, seal_to,
     },
 };
 
@@ -71,6 +72,8 @@ pub(super) struct Tree {
     pub(super) blocks: u64,
     /// redb's header.
     pub(super) head: Zeroizing<[u8; HEAD_BYTES]>,
+    /// Which of redb's blocks each of ours is.
+    pub(super) order: Order,
     roots: Node<Child>,
     mids: BTreeMap<u64, Node<Child>>,
     leaves: BTreeMap<u64, Node<Seal>>,
@@ -87,6 +90,7 @@ impl Tree {
             logical_len: 0,
             blocks: 0,
             head: Zeroizing::new([0; HEAD_BYTES]),
+            order: Order::default(),
             roots: empty(MIDS),
             mids: BTreeMap::new(),
             leaves: BTreeMap::new(),
@@ -135,11 +139,13 @@ impl Tree {
         let (logical_len, rest) = rest.split_first_chunk::<8>()?;
         let (blocks, rest) = rest.split_first_chunk::<8>()?;
         let (head, rest) = rest.split_first_chunk::<HEAD_BYTES>()?;
+        let (order, rest) = rest.split_at_checked(2 * STRETCHES)?;
         Some(Self {
             commit: u64::from_le_bytes(*commit),
             logical_len: u64::from_le_bytes(*logical_len),
             blocks: u64::from_le_bytes(*blocks),
             head: Zeroizing::new(*head),
+            order: Order::from_bytes(order)?,
             roots: Node {
                 entries: children_from(rest, MIDS),
                 dirty: false,
@@ -340,6 +346,8 @@ impl Tree {
         }
         let (to, rest) = rest.split_at_mut(HEAD_BYTES);
         to.copy_from_slice(&*self.head);
+        let (to, rest) = rest.split_at_mut(2 * STRETCHES);
+        self.order.to_bytes(to);
         children_to(&self.roots.entries, rest);
         let seal = key
             .seal(&associated(self.vault, Kind::Superblock, 0), body)
@@ -412,7 +420,7 @@ fn unreachable_node(path: &Path) -> Error {
 }
 
 const _: () = assert!(
-    SEAL_BYTES + 24 + HEAD_BYTES + 90 * CHILD_BYTES <= UNIT,
+    SEAL_BYTES + 24 + HEAD_BYTES + 2 * STRETCHES + 65 * CHILD_BYTES <= UNIT && MIDS == 65,
     "the superblock fits its unit"
 );
 const _: () = assert!(NONCE_BYTES == 24, "XChaCha20");

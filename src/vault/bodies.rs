@@ -37,8 +37,9 @@ impl Symbols {
 
     fn of(&mut self, mark: &str, text: &str) -> Symbol {
         let is_it = |known: &&Symbol| {
-            let rest = known.strip_prefix(mark.as_bytes());
-            rest.is_some_and(|rest| rest.len() == text.len() && rest == text.as_bytes())
+            known.len() == mark.len() + text.len()
+                && known.starts_with(mark.as_bytes())
+                && known.ends_with(text.as_bytes())
         };
         if let Some(known) = self.recent.iter().find(is_it) {
             return known.clone();
