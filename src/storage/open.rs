@@ -91,7 +91,7 @@ impl LockedVault {
         let Self {
             path,
             medium,
-            header,
+            mut header,
             mode,
         } = self;
         if !header.is_authentic(&master) {
@@ -99,6 +99,13 @@ impl LockedVault {
                 path,
                 what: "its header was altered".to_owned(),
             });
+        }
+        if mode == Mode::Write {
+            // What a process that died left to the system is not durable yet; what we write over relies on it.
+            medium
+                .sync()
+                .and_then(|()| header.double(&*medium))
+                .map_err(|source| Error::io("write", &path, source))?;
         }
         let tree = Tree::read(header.vault_id, &master.page_key(), &*medium, &path)?;
         let needed = tree

@@ -1,0 +1,13 @@
+//! What is left of a vault when something goes wrong below it: power cuts, killed processes, full and failing disks,
+//! and bytes that somebody altered.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test helpers outside of #[test] functions"
+)]
+
+mod disk;
+mod power;
+mod random;
+mod vaults;
