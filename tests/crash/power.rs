@@ -80,12 +80,12 @@ fn recordings() -> Vec<Recording> {
     let mut recordings = Vec::new();
     let mut session = Session::create();
     for step in [
-        import(0, 0..6, 0, 0),
+        import(0, 0..4, 0, 0),
         Step::Audit(1),
-        import(1, 0..6, 0, 0),
+        import(1, 0..3, 0, 0),
         Step::Abandon,
         Step::AddSlot,
-        import(0, 2..8, 1, 0),
+        import(0, 1..5, 1, 0),
         Step::ChangeSlot(0),
         Step::ChangeSlot(1),
     ] {
@@ -93,30 +93,30 @@ fn recordings() -> Vec<Recording> {
     }
     session.reopen();
     for step in [
-        import(2, 0..4, 0, 20_000),
+        import(2, 0..2, 0, 20_000),
         Step::RemoveSlot(1),
-        import(0, 0..9, 2, 0),
+        import(0, 0..6, 2, 0),
     ] {
         session.step(&step);
     }
     session = session.rewrite(false, &mut recordings);
     for step in [
-        import(0, 0..10, 2, 0),
+        import(0, 0..7, 2, 0),
         Step::Audit(2),
-        import(3, 0..3, 0, 0),
-        import(0, 4..9, 0, 0),
+        import(1, 0..2, 0, 0),
+        import(0, 2..5, 0, 0),
     ] {
         session.step(&step);
     }
     session = session.rewrite(true, &mut recordings);
     for step in [
         Step::AddSlot,
-        import(4, 0..5, 0, 0),
-        import(4, 0..5, 1, 0),
+        import(2, 0..3, 0, 0),
+        import(2, 0..3, 1, 0),
         Step::Audit(3),
         // Beyond the blocks that one leaf vouches for.
-        import(5, 0..1, 1, 200_000),
-        import(5, 0..1, 2, 200_000),
+        import(2, 0..1, 1, 200_000),
+        import(2, 0..1, 2, 200_000),
         Step::RemoveSlot(1),
     ] {
         session.step(&step);
@@ -268,7 +268,7 @@ fn recover(
         1 => Step::AddSlot,
         _ => Step::Import {
             source: 7,
-            tokens: 0..3,
+            tokens: 0..2,
             state: 0,
             note_bytes: 0,
         },
