@@ -8,6 +8,7 @@
 )]
 
 mod disk;
+mod faults;
 mod power;
 mod random;
 mod vaults;
