@@ -246,6 +246,7 @@ impl Step {
                     actor: actor(),
                     note: None,
                     accept_shrink: false,
+                    origin: None,
                 };
                 let mut run = vault.begin_run(start)?;
                 for key in 0..40 {
@@ -313,6 +314,7 @@ pub(crate) fn context(now: i64, note_bytes: usize) -> ImportContext {
         actor: actor(),
         note: (note_bytes > 0).then(|| "n".repeat(note_bytes)),
         accept_shrink: true,
+        origin: None,
     }
 }
 
