@@ -9,48 +9,57 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::model::{Account, App, Domain, Moment, Scopes, Secret, Token};
 
 use super::{
-    codec::{Columnar, Reader, Symbol, Writer},
+    codec::{Columnar, Reader, Symbol, Writer, is_same},
     rows::{Body, Relation},
     store::tag,
     writer::TokenRow,
 };
 
-/// Makes symbols; those that it made last are shared.
+/// Makes symbols; those that it made last for a field are shared.
 #[derive(Default)]
-pub(super) struct Symbols {
-    recent: Vec<Symbol>,
-    made: usize,
+pub(super) struct Symbols([Vec<Symbol>; 7]);
+
+/// A field that holds symbols.
+#[derive(Clone, Copy)]
+enum Field {
+    Instance,
+    TokenType,
+    Scopes,
+    Name,
+    RedirectUris,
+    Website,
+    BaseUrl,
 }
 
 impl Symbols {
-    fn text(&mut self, text: &str) -> Symbol {
-        self.of("", text)
+    fn text(&mut self, field: Field, text: &str) -> Symbol {
+        self.of(field, &[], text.as_bytes())
     }
 
     /// A text that may be absent: nothing, or a mark and the text.
-    fn option(&mut self, text: Option<&str>) -> Symbol {
+    fn option(&mut self, field: Field, text: Option<&str>) -> Symbol {
         match text {
-            Some(text) => self.of(MARK, text),
-            None => self.of("", ""),
+            Some(text) => self.of(field, MARK.as_bytes(), text.as_bytes()),
+            None => self.of(field, &[], &[]),
         }
     }
 
-    fn of(&mut self, mark: &str, text: &str) -> Symbol {
-        let is_it = |known: &&Symbol| {
-            known.len() == mark.len() + text.len()
-                && known.starts_with(mark.as_bytes())
-                && known.ends_with(text.as_bytes())
+    fn of(&mut self, field: Field, mark: &[u8], text: &[u8]) -> Symbol {
+        let is_it = |known: &Symbol| {
+            let rest = known.split_at_checked(mark.len());
+            rest.is_some_and(|(own, rest)| is_same(own, mark) && is_same(rest, text))
         };
-        if let Some(known) = self.recent.iter().find(is_it) {
-            return known.clone();
+        let Some(recent) = self.0.get_mut(field as usize) else {
+            return [mark, text].concat().into();
+        };
+        if let Some(at) = recent.iter().position(is_it) {
+            // The next row is likely to ask for it again.
+            recent.swap(0, at);
+            return recent.first().cloned().unwrap_or_default();
         }
-        let symbol: Symbol = [mark, text].concat().into_bytes().into();
-        if self.recent.len() < RECENT_SYMBOLS {
-            self.recent.push(symbol.clone());
-        } else if let Some(oldest) = self.recent.get_mut(self.made % RECENT_SYMBOLS) {
-            *oldest = symbol.clone();
-        }
-        self.made += 1;
+        let symbol: Symbol = [mark, text].concat().into();
+        recent.truncate(RECENT_SYMBOLS - 1);
+        recent.push(symbol.clone());
         symbol
     }
 }
@@ -101,13 +110,13 @@ impl TokenBody {
         Self {
             state: TokenState {
                 refresh: row.refresh_token.map(Packed::new),
-                scopes: symbols.option(row.scopes),
+                scopes: symbols.option(Field::Scopes, row.scopes),
                 expires_at: row.expires_at.map(|time| time.0),
                 revoked_at: row.revoked_at.map(|time| time.0),
             },
-            instance: symbols.text(row.instance.as_str()),
+            instance: symbols.text(Field::Instance, row.instance.as_str()),
             token: Packed::new(row.access_token),
-            token_type: symbols.option(row.token_type),
+            token_type: symbols.option(Field::TokenType, row.token_type),
             created_at: row.created_at.map(|time| time.0),
             app: row.app,
             account: row.account,
@@ -215,21 +224,21 @@ pub(super) struct AppBody {
 impl AppBody {
     pub(super) fn new(app: &App, symbols: &mut Symbols) -> Self {
         let redirect_uris = match app.redirect_uris.as_slice() {
-            [uri] => symbols.text(uri),
-            uris => symbols.text(&uris.join("\n")),
+            [uri] => symbols.text(Field::RedirectUris, uri),
+            uris => symbols.text(Field::RedirectUris, &uris.join("\n")),
         };
         Self {
-            instance: symbols.text(app.instance.as_str()),
-            name: symbols.option(app.name.as_deref()),
+            instance: symbols.text(Field::Instance, app.instance.as_str()),
+            name: symbols.option(Field::Name, app.name.as_deref()),
             client_id: app.client_id.as_deref().map(Packed::new),
             client_secret: app
                 .client_secret
                 .as_ref()
                 .map(|secret| Packed::new(secret.expose())),
             redirect_uris,
-            scopes: symbols.option(app.scopes.as_ref().map(Scopes::as_str)),
-            website: symbols.option(app.website.as_deref()),
-            base_url: symbols.option(app.base_url.as_deref()),
+            scopes: symbols.option(Field::Scopes, app.scopes.as_ref().map(Scopes::as_str)),
+            website: symbols.option(Field::Website, app.website.as_deref()),
+            base_url: symbols.option(Field::BaseUrl, app.base_url.as_deref()),
             superapp: app.superapp,
             confidential: app.confidential,
             owner: app.owner,
@@ -341,7 +350,7 @@ pub(super) struct AccountBody {
 impl AccountBody {
     pub(super) fn new(account: &Account, symbols: &mut Symbols) -> Self {
         Self {
-            instance: symbols.text(account.instance.as_str()),
+            instance: symbols.text(Field::Instance, account.instance.as_str()),
             username: account.username.as_deref().map(Box::from),
             created_at: micros(account.created_at),
         }
@@ -558,5 +567,5 @@ fn time(from: &mut Reader<'_>) -> Option<Option<i64>> {
 
 /// Before a text that is there.
 const MARK: &str = "+";
-/// So many symbols are looked through before another is made: more than one token's row names.
-const RECENT_SYMBOLS: usize = 24;
+/// So many symbols of a field are looked through before another is made.
+const RECENT_SYMBOLS: usize = 8;

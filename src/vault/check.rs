@@ -14,7 +14,6 @@ use super::{
     reader::Reader,
     rows::Body,
     story::{Step, Stories},
-    token_id,
 };
 
 /// What a check found.
@@ -152,12 +151,7 @@ fn indexes(
         if done % 10_000 == 0 {
             progress.at(done);
         }
-        let digest = token_id(
-            reader.digest_key,
-            &token.instance,
-            token.access_token.expose(),
-        )
-        .index_digest();
+        let digest = reader.id_of(&token).index_digest();
         let found = digests.contains(&ByDigest {
             digest,
             source: source.0,

@@ -56,8 +56,10 @@ pub(super) struct Writer {
     columns: Vec<Column>,
     /// The column that the next field goes to.
     at: usize,
-    /// Bytes in all columns.
+    /// Bytes in all columns and dictionaries.
     bytes: usize,
+    /// Bits that a row takes in all dictionary columns.
+    bits: usize,
 }
 
 #[derive(Default)]
@@ -67,7 +69,6 @@ struct Column {
     last: u64,
     last_text: Vec<u8>,
     symbols: Vec<Box<[u8]>>,
-    symbol_bytes: usize,
     /// Which symbol each row has.
     numbers: Vec<usize>,
     before: Before,
@@ -78,7 +79,6 @@ struct Column {
 struct Before {
     bytes: usize,
     symbols: usize,
-    symbol_bytes: usize,
     numbers: usize,
 }
 
@@ -110,38 +110,48 @@ impl Writer {
         for column in &mut self.columns {
             column.finish(&mut block);
         }
-        (self.rows, self.bytes) = (0, 0);
+        (self.rows, self.bytes, self.bits) = (0, 0, 0);
         if block.len() > MAX_VALUE_BYTES {
             return Err(Error::TooLarge);
         }
         Ok(block)
     }
 
+    /// The most that the block may take with one more row.
     fn size(&self) -> usize {
-        FRAME_BYTES + self.bytes + 2 * self.columns.len()
+        let rows = usize::try_from(self.rows).unwrap_or_default() + 1;
+        FRAME_BYTES + self.bytes + 3 * self.columns.len() + rows * self.bits / 8
+    }
+
+    /// The column of the next field. What it grows by is to be counted.
+    fn next(&mut self) -> &mut Column {
+        let at = self.at;
+        self.at += 1;
+        if self.columns.len() <= at {
+            self.columns.push(Column::default());
+        }
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "pushed just above where it was missing"
+        )]
+        let column = &mut self.columns[at];
+        column.before = Before {
+            bytes: column.bytes.len(),
+            symbols: column.symbols.len(),
+            numbers: column.numbers.len(),
+        };
+        column
     }
 
     fn field(&mut self, write: impl FnOnce(&mut Column)) {
-        if self.columns.len() <= self.at {
-            self.columns.push(Column::default());
-        }
-        if let Some(column) = self.columns.get_mut(self.at) {
-            let size = column.size();
-            column.before = Before {
-                bytes: column.bytes.len(),
-                symbols: column.symbols.len(),
-                symbol_bytes: column.symbol_bytes,
-                numbers: column.numbers.len(),
-            };
-            write(column);
-            self.bytes += column.size() - size;
-        }
-        self.at += 1;
+        let column = self.next();
+        write(column);
+        self.bytes += column.bytes.len() - column.before.bytes;
     }
 
     /// A field that this row does not have.
     pub(super) fn skip(&mut self) {
-        self.field(|_| ());
+        self.next();
     }
 
     /// An integer by which the rows are sorted.
@@ -191,34 +201,28 @@ impl Writer {
 
     /// Bytes that other rows are likely to have too.
     pub(super) fn symbol(&mut self, bytes: &[u8]) {
-        self.field(|column| {
-            // The same as in the row before, more often than not.
-            let last = column.numbers.last().copied().unwrap_or_default();
-            let is_it = |symbol: &[u8]| symbol.len() == bytes.len() && symbol == bytes;
-            let number = if column.symbols.get(last).is_some_and(|symbol| is_it(symbol)) {
-                last
-            } else if let Some(known) = column.symbols.iter().position(|symbol| is_it(symbol)) {
-                known
-            } else {
-                column.symbols.push(bytes.into());
-                column.symbol_bytes += bytes.len() + 3;
-                column.symbols.len() - 1
-            };
-            column.numbers.push(number);
-        });
+        let column = self.next();
+        // The same as in the row before, more often than not.
+        let last = column.numbers.last().copied().unwrap_or_default();
+        let is_it = |symbol: &[u8]| is_same(symbol, bytes);
+        if column.symbols.get(last).is_some_and(|symbol| is_it(symbol)) {
+            column.numbers.push(last);
+        } else if let Some(known) = column.symbols.iter().position(|symbol| is_it(symbol)) {
+            column.numbers.push(known);
+        } else {
+            let known = column.symbols.len();
+            column.numbers.push(known);
+            column.symbols.push(bytes.into());
+            self.bytes += bytes.len() + SYMBOL_BYTES;
+            self.bits += bits_for(known + 1) - bits_for(known);
+        }
     }
 }
 
 impl Column {
-    fn size(&self) -> usize {
-        let bits = self.numbers.len() * bits_for(self.symbols.len());
-        self.bytes.len() + self.symbol_bytes + bits.div_ceil(8)
-    }
-
     fn take_back(&mut self) {
         self.bytes.truncate(self.before.bytes);
         self.symbols.truncate(self.before.symbols);
-        self.symbol_bytes = self.before.symbol_bytes;
         self.numbers.truncate(self.before.numbers);
     }
 
@@ -239,7 +243,7 @@ impl Column {
         self.bytes.clear();
         self.last_text.clear();
         self.numbers.clear();
-        (self.last, self.symbol_bytes) = (0, 0);
+        self.last = 0;
     }
 }
 
@@ -442,6 +446,12 @@ impl<'b> Cursor<'b> {
     }
 }
 
+/// Whether two symbols are the same. Most are short, and most of the others differ at an end.
+pub(super) fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let ends_alike = a.len() == b.len() && a.first() == b.first() && a.last() == b.last();
+    ends_alike && (a.len() <= 2 || a == b)
+}
+
 /// How many bits tell so many symbols apart.
 fn bits_for(symbols: usize) -> usize {
     let largest = symbols.saturating_sub(1);
@@ -488,6 +498,8 @@ fn unzigzag(value: u64) -> i64 {
 const VERSION: u8 = 1;
 /// Version byte, and as many bytes for the numbers of rows and columns as a block of one page needs.
 const FRAME_BYTES: usize = 4;
+/// The most that the length of a symbol and its part of their number take.
+const SYMBOL_BYTES: usize = 3;
 /// No value is larger: one row is at most a token with its fields, each at most 64 KiB.
 const MAX_VALUE_BYTES: usize = 1 << 20;
 /// A block of one page can't hold more; hostile ones are stopped before they allocate.

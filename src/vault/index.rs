@@ -1,6 +1,8 @@
 //! Indexes: packed tables that lead from what is asked for to the rows. Entries are only ever added: a row that is
 //! history is found in the same way.
 
+use std::sync::Arc;
+
 use crate::model::{Domain, SourceId};
 
 use super::{
@@ -28,8 +30,8 @@ pub(super) struct ByAccount {
 /// From a user name in lower case to the rows of its accounts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ByName {
-    pub(super) name: String,
-    pub(super) instance: String,
+    pub(super) name: Arc<str>,
+    pub(super) instance: Arc<str>,
     pub(super) source: u32,
     pub(super) row: u64,
 }
@@ -85,7 +87,7 @@ impl ByName {
     pub(super) fn new(name: &str, instance: &Domain, source: SourceId, row: u64) -> Self {
         Self {
             name: folded(name),
-            instance: instance.as_str().to_owned(),
+            instance: instance.as_str().into(),
             source: source.0,
             row,
         }
@@ -93,8 +95,12 @@ impl ByName {
 }
 
 /// A user name as it is compared: in lower case, without the zero bytes that end names in keys.
-pub(super) fn folded(name: &str) -> String {
-    name.to_lowercase().replace('\0', "\u{fffd}")
+pub(super) fn folded(name: &str) -> Arc<str> {
+    let is_so = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase();
+    if name.bytes().all(is_so) {
+        return name.into();
+    }
+    name.to_lowercase().replace('\0', "\u{fffd}").into()
 }
 
 impl Columnar for ByDigest {
@@ -168,8 +174,8 @@ impl Columnar for ByName {
 
     fn read(from: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
-            name: std::str::from_utf8(from.sorted_text()?).ok()?.to_owned(),
-            instance: std::str::from_utf8(&from.symbol()?).ok()?.to_owned(),
+            name: std::str::from_utf8(from.sorted_text()?).ok()?.into(),
+            instance: std::str::from_utf8(&from.symbol()?).ok()?.into(),
             source: u32::from_le_bytes((*from.symbol()?).try_into().ok()?),
             row: from.plain()?,
         })

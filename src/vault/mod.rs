@@ -24,6 +24,7 @@ mod codec;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod ids;
 mod import;
 mod index;
 mod open;
@@ -64,6 +65,7 @@ pub use query::{
 pub use rows::Relation;
 pub use writer::{RunStart, RunWriter, TokenRow};
 
+use ids::TokenIds;
 use reader::{Change, Ever, Reader, Version};
 use run::RunFacts;
 use store::{TABLE, tag};
@@ -213,7 +215,7 @@ impl Vault {
 
     /// The id of a token in this vault.
     pub fn token_id(&self, instance: &Domain, access_token: &str) -> TokenId {
-        token_id(&self.keys.digest, instance, access_token)
+        TokenIds::new(&self.keys.digest).id(instance, access_token)
     }
 
     fn begin_write(&self) -> Result<WriteTransaction, Error> {
@@ -248,7 +250,7 @@ impl Vault {
             .map_err(|error| self.told(error.into()))?;
         Ok(Reader {
             table,
-            digest_key: &self.keys.digest,
+            ids: TokenIds::new(&self.keys.digest),
         })
     }
 
@@ -275,15 +277,6 @@ impl std::fmt::Debug for Vault {
             .field("file", &self.file)
             .finish_non_exhaustive()
     }
-}
-
-fn token_id(key: &SubKey, instance: &Domain, access_token: &str) -> TokenId {
-    let hash = key.hash(&[
-        b"token id",
-        instance.as_str().as_bytes(),
-        access_token.as_bytes(),
-    ]);
-    TokenId(*hash.first_chunk().unwrap_or(&[0; 16]))
 }
 
 /// The version of what stands in the database: tags, blocks and rows.

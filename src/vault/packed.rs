@@ -365,8 +365,10 @@ impl<R: Row> Merge<R> {
 impl<R: Row> Open<R> {
     /// Shows the rows before `key` to `passed`; without a key, all.
     fn pass_until(&mut self, key: Option<&R::Key>, passed: &mut dyn FnMut(&R) -> Fate<R>) {
-        let is_before = |row: &mut R| key.is_none_or(|key| row.key() < *key);
-        while let Some(row) = self.rest.pop_front_if(is_before) {
+        let is_before = |row: &R| key.is_none_or(|key| row.key() < *key);
+        while self.rest.front().is_some_and(is_before)
+            && let Some(row) = self.rest.pop_front()
+        {
             match passed(&row) {
                 Fate::Keep => self.kept.push(row),
                 Fate::Put(new) => {
@@ -394,7 +396,8 @@ impl<R: Row> Open<R> {
     }
 
     fn decide(&mut self, key: &R::Key, decide: impl FnOnce(Option<&R>) -> Fate<R>) {
-        let existing = self.rest.pop_front_if(|row| row.key() == *key);
+        let is_it = self.rest.front().is_some_and(|row| row.key() == *key);
+        let existing = if is_it { self.rest.pop_front() } else { None };
         match (decide(existing.as_ref()), existing) {
             (Fate::Keep, Some(row)) => self.kept.push(row),
             (Fate::Keep | Fate::Drop, None) => {}

@@ -4,21 +4,18 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use redb::ReadOnlyTable;
 
-use crate::{
-    crypto::SubKey,
-    model::{Account, App, Domain, Moment, Source, SourceId, Token, TokenId},
-};
+use crate::model::{Account, App, Domain, Moment, Source, SourceId, Token, TokenId};
 
 use super::{
     Error,
     bodies::{AccountBody, AppBody, TokenBody},
+    ids::TokenIds,
     index::{self, ByAccount, ByDigest, ChangeKind, Touched},
     packed::Scan,
     rows::{Body, Relation},
     run::{self, RunFacts},
     store::Store,
     story::{self, Step, Stories, kind_of},
-    token_id,
     writer::accounts_named,
 };
 
@@ -48,7 +45,7 @@ pub(super) struct Change {
 /// One read snapshot.
 pub(super) struct Reader<'v> {
     pub(super) table: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    pub(super) digest_key: &'v SubKey,
+    pub(super) ids: TokenIds<'v>,
 }
 
 impl Reader<'_> {
@@ -66,11 +63,7 @@ impl Reader<'_> {
 
     /// The id of a token.
     pub(super) fn id_of(&self, token: &Token) -> TokenId {
-        token_id(
-            self.digest_key,
-            &token.instance,
-            token.access_token.expose(),
-        )
+        self.ids.of(token)
     }
 
     /// The ids of all tokens that a row ever held: a server whose database was rebuilt gives its row ids anew.
@@ -464,8 +457,8 @@ fn versions<B: Body>(
     source: SourceId,
     row: u64,
 ) -> Result<Vec<Version<B::Model>>, Error> {
-    let story = story::story::<B>(store, source, row)?;
-    versions_of(row, story).map(model).collect()
+    let told = story::story::<B>(store, source, row)?;
+    versions_of(row, told).map(model).collect()
 }
 
 fn last_known<B: Body>(

@@ -264,7 +264,9 @@ impl<B: Body> Newest<B> {
 /// What a row says now, or last said, and whether it is there; takes what became of it from `ahead`.
 fn now<'r, B: Body>(row: &'r First<B>, ahead: &mut VecDeque<Later<B>>) -> (Cow<'r, B>, bool) {
     let (mut body, mut is_there) = (Cow::Borrowed(&row.body), true);
-    while let Some(later) = ahead.pop_front_if(|later| later.key == row.key) {
+    while ahead.front().is_some_and(|later| later.key == row.key)
+        && let Some(later) = ahead.pop_front()
+    {
         is_there = later.change.apply(&mut body);
     }
     (body, is_there)

@@ -13,6 +13,7 @@ use crate::model::{
 use super::{
     AuditEvent, Error, Origin, Vault, audit,
     bodies::{AccountBody, AppBody, Symbols, TokenBody},
+    ids::TokenIds,
     index::{self, ByAccount, ByDigest, ByName, Touched},
     packed::{Fate, Merge, Row, Space},
     relation::{Noted, Of, Place, Relating, Verdict},
@@ -73,7 +74,8 @@ pub struct TokenRow<'a> {
 
 /// A run that is being recorded. Dropping it without [`RunWriter::finish`] records nothing.
 pub struct RunWriter<'v> {
-    vault: &'v mut Vault,
+    vault: &'v Vault,
+    ids: TokenIds<'v>,
     transaction: WriteTransaction,
     start: RunStart,
     source: Source,
@@ -135,6 +137,7 @@ impl Vault {
             apps: Relating::new(&transaction, place),
             accounts: Relating::new(&transaction, place),
             tokens: Relating::new(&transaction, place),
+            ids: TokenIds::new(&self.keys.digest),
             vault: self,
             transaction,
             start,
@@ -215,10 +218,8 @@ impl RunWriter<'_> {
             ),
         };
         if new_token {
-            let digest = self
-                .vault
-                .token_id(row.instance, row.access_token)
-                .index_digest();
+            let id = self.ids.id(row.instance, row.access_token);
+            let digest = id.index_digest();
             self.digests.push(ByDigest {
                 digest,
                 source: self.source.id.0,
@@ -412,7 +413,7 @@ pub(super) fn accounts_named(
     let name = index::folded(name);
     let start = ByName {
         name: name.clone(),
-        instance: String::new(),
+        instance: "".into(),
         source: 0,
         row: 0,
     };
@@ -422,7 +423,7 @@ pub(super) fn accounts_named(
         if entry.name != name {
             break;
         }
-        if instance.is_none_or(|instance| instance.as_str() == entry.instance) {
+        if instance.is_none_or(|instance| instance.as_str() == &*entry.instance) {
             found.push((entry.source, entry.row));
         }
     }
