@@ -2,7 +2,11 @@
 //! that a server has (10 % revoked, 2 % of applications themselves, a third of the web interface, 3 % in the old hex
 //! form, ids with gaps). The same every time.
 
-#![allow(dead_code, reason = "each measurement uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each measurement uses a part of it"
+)]
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jiff::Timestamp;
@@ -18,8 +22,8 @@ use tuskvault::{
 #[derive(Clone, Copy)]
 pub struct Instance {
     pub tokens: u64,
-    /// Rows whose number leaves this remainder by 1,000 have other scopes; `None` = none.
-    pub changed: Option<u64>,
+    /// So many nights have passed, in each of which one token in a thousand was revoked or got other scopes.
+    pub nights: u64,
 }
 
 /// A token as it stands in a server's table.
@@ -35,10 +39,7 @@ pub struct Token {
 
 impl Instance {
     pub fn new(tokens: u64) -> Self {
-        Self {
-            tokens,
-            changed: None,
-        }
+        Self { tokens, nights: 0 }
     }
 
     pub fn accounts(self) -> impl Iterator<Item = (u64, Account)> {
@@ -81,16 +82,11 @@ impl Instance {
 
     pub fn tokens(self) -> impl Iterator<Item = Token> {
         (1..=self.tokens).map(move |n| {
-            let other = self.changed == Some(n % 1_000);
             let created_at = BASE + n as i64 * 25_003_001 + (mix(n, 6) % 20_000_000) as i64;
-            Token {
+            let mut token = Token {
                 key: n + n / 7,
                 text: secret(n, 7, mix(n, 8) % 100 < 3),
-                scopes: if other {
-                    "read"
-                } else {
-                    SCOPES[mix(n, 9) as usize % SCOPES.len()]
-                },
+                scopes: SCOPES[mix(n, 9) as usize % SCOPES.len()],
                 created_at,
                 revoked_at: (mix(n, 10) % 10 == 0)
                     .then_some(created_at + (mix(n, 11) % 90_000_000_000_000) as i64),
@@ -101,14 +97,27 @@ impl Instance {
                 },
                 account: (mix(n, 14) % 50 != 0)
                     .then(|| 2 * (1 + mix(n, 15) % (self.tokens / 4).max(1))),
+            };
+            for night in (1..=self.nights).filter(|night| mix(n, 1_000 + night) % 1_000 == 0) {
+                if token.revoked_at.is_none() && night % 2 == 0 {
+                    token.revoked_at = Some(NOW * 1_000_000 + night as i64 * 86_400_000_000);
+                } else {
+                    let next = SCOPES
+                        .iter()
+                        .position(|scopes| *scopes == token.scopes)
+                        .unwrap_or(0)
+                        + 1;
+                    token.scopes = SCOPES[next % SCOPES.len()];
+                }
             }
+            token
         })
     }
 
     /// Records the instance as a run.
     pub fn record(self, vault: &mut Vault, at: i64) -> Run {
         let instance = domain();
-        let now = Timestamp::from_second(1_800_000_000 + at).unwrap();
+        let now = Timestamp::from_second(NOW + at).unwrap();
         let mut run = vault
             .begin_run(RunStart {
                 source: SourceKey {
@@ -183,6 +192,7 @@ fn secret(n: u64, purpose: u64, hex: bool) -> String {
 }
 
 const BASE: i64 = 1_500_000_000_000_000;
+const NOW: i64 = 1_800_000_000;
 const NAMES: [&str; 8] = [
     "ada",
     "alexander",

@@ -222,30 +222,30 @@ fn app(notes: &mut Notes<'_>) -> AppView {
             names.push(name);
         }
     }
-    let app = |o: &Observation| o.app.clone();
     AppView {
         // Two names are no disagreement: the server may call toot "toot - a Mastodon CLI client".
         name: names.first().cloned(),
         names,
-        client_id: notes.pick("client_id", |o| app(o)?.client_id),
-        client_secret: notes.pick("client_secret", |o| app(o)?.client_secret),
+        client_id: notes.pick("client_id", |o| o.app.as_ref()?.client_id.clone()),
+        client_secret: notes.pick("client_secret", |o| o.app.as_ref()?.client_secret.clone()),
         redirect_uris: notes
             .pick("redirect URIs", |o| {
-                app(o)
-                    .map(|app| app.redirect_uris)
-                    .filter(|uris| !uris.is_empty())
+                let uris = &o.app.as_ref()?.redirect_uris;
+                (!uris.is_empty()).then(|| uris.clone())
             })
             .unwrap_or_default(),
-        scopes: notes.pick("scopes of the app", |o| app(o)?.scopes),
-        website: notes.pick("web site", |o| app(o)?.website),
-        base_url: notes.first(|o| app(o)?.base_url),
+        scopes: notes.pick("scopes of the app", |o| o.app.as_ref()?.scopes.clone()),
+        website: notes.pick("web site", |o| o.app.as_ref()?.website.clone()),
+        base_url: notes.first(|o| o.app.as_ref()?.base_url.clone()),
         superapp: notes
             .sightings
             .iter()
             .any(|(_, seen)| seen.app.as_ref().is_some_and(|app| app.superapp)),
-        confidential: notes.pick("confidential", |o| app(o)?.confidential),
+        confidential: notes.pick("confidential", |o| o.app.as_ref()?.confidential),
         owner: notes.first(|o| o.app_owner.as_ref()?.username.clone()),
-        created_at: notes.pick("registration time of the app", |o| app(o)?.created_at),
+        created_at: notes.pick("registration time of the app", |o| {
+            o.app.as_ref()?.created_at
+        }),
     }
 }
 
