@@ -44,6 +44,9 @@ fn open(path: &Path, access: Access) -> Result<File, Error> {
         std::io::ErrorKind::NotFound => Error::Missing {
             path: path.to_owned(),
         },
+        std::io::ErrorKind::IsADirectory => Error::NotAVault {
+            path: path.to_owned(),
+        },
         _ => Error::io("open", path, source),
     })?;
     let metadata = file
