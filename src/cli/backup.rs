@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tuskvault::{
     connectors::{self, Found, ReadRequest, Surroundings},
+    storage::Access,
     vault::Vault,
 };
 
@@ -42,31 +43,26 @@ pub(crate) fn run(session: &Session<'_>, args: &Backup) -> Result<Exit, Failure>
             ));
         }
     }
-    if session.global.dry_run {
-        for snapshot in found
-            .iter()
-            .filter_map(|found| found.snapshot.as_ref().ok())
-        {
-            would_record(session, snapshot);
-        }
-        return Ok(Exit::Done);
-    }
-    if found.is_empty() && !session.vault_path()?.exists() {
+    let is_there = session.vault_path()?.exists();
+    if found.is_empty() && !is_there {
         return Err(nothing(&args.connectors));
     }
-    let mut vault = session.open_or_create()?;
-    let known = known(&vault, &surroundings, &found)?;
-    found.extend(
-        known
-            .into_iter()
-            .filter(|found| wanted(found.connector.name())),
-    );
+    let mut vault = match session.global.dry_run {
+        true if !is_there => None,
+        true => Some(session.open(Access::Read)?),
+        false => Some(session.open_or_create()?),
+    };
+    if let Some(vault) = &vault {
+        let known = known(vault, &surroundings, &found)?;
+        let known = known.into_iter();
+        found.extend(known.filter(|found| wanted(found.connector.name())));
+    }
     if found.is_empty() {
         return Err(nothing(&args.connectors));
     }
     let mut tally = Tally::default();
     for found in &found {
-        tally.add(one(session, &mut vault, found, args)?);
+        tally.add(one(session, vault.as_mut(), found, args)?);
     }
     Ok(tally.exit())
 }
@@ -113,7 +109,7 @@ fn known(
 /// Backs one source up. A source that can't be read is no reason to leave the others.
 fn one(
     session: &Session<'_>,
-    vault: &mut Vault,
+    vault: Option<&mut Vault>,
     found: &Found,
     args: &Backup,
 ) -> Result<Exit, Failure> {
@@ -121,7 +117,15 @@ fn one(
     match &found.snapshot {
         Ok(snapshot) => {
             warn(session, snapshot, name);
-            record(session, vault, found.connector, snapshot, &args.run)
+            match vault {
+                Some(vault) if !session.global.dry_run => {
+                    record(session, vault, found.connector, snapshot, &args.run)
+                }
+                _ => {
+                    would_record(session, snapshot);
+                    Ok(Exit::Done)
+                }
+            }
         }
         Err(error) => {
             session.output.failure(&Failure::unread(error, name));

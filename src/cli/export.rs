@@ -48,13 +48,12 @@ pub(crate) fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Failure>
         at: session.moment(args.as_of.as_ref(), &vault)?,
         all: args.all,
     };
+    if session.global.dry_run {
+        return dry_run(session, &vault, args, &query);
+    }
     if args.reveal {
         // Before anything is shown: what can't be noted isn't shown.
-        let mut records = 0;
-        vault.records::<vault::Error>(&query, |_| {
-            records += 1;
-            Ok(())
-        })?;
+        let records = count(&vault, &query)?;
         let format = format_name(args.format).to_owned();
         session.audit(
             &mut vault,
@@ -87,6 +86,39 @@ pub(crate) fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Failure>
     } else {
         Exit::Partial
     })
+}
+
+fn dry_run(
+    session: &Session<'_>,
+    vault: &Vault,
+    args: &Export,
+    query: &Query<'_>,
+) -> Result<Exit, Failure> {
+    let target = match &args.output {
+        Some(path) => path.display().to_string(),
+        None => "standard output".to_owned(),
+    };
+    let records = match query.selector.back {
+        0 => count(vault, query)?,
+        _ => session.records(vault, query)?.len() as u64,
+    };
+    if records == 0 && args.selector.is_some() {
+        return Err(session.no_match(vault, query.selector, query)?);
+    }
+    session.output.note(&format!(
+        "would write {} to {target}",
+        report::plural(records, "record")
+    ));
+    Ok(Exit::Done)
+}
+
+fn count(vault: &Vault, query: &Query<'_>) -> Result<u64, vault::Error> {
+    let mut records = 0;
+    vault.records(query, |_| {
+        records += 1;
+        Ok::<_, vault::Error>(())
+    })?;
+    Ok(records)
 }
 
 /// Writes what is asked for; answers how many records that were, and what was left out.

@@ -21,9 +21,10 @@ pub(crate) fn run(session: &Session<'_>, command: &KeyCommand) -> Result<Exit, F
         return list(session);
     }
     if session.global.dry_run {
-        session
-            .output
-            .note("would change what opens the vault; nothing was done");
+        session.output.note(match command {
+            KeyCommand::NewFile { .. } => "would make a key file",
+            _ => "would change what opens the vault",
+        });
         return Ok(Exit::Done);
     }
     match command {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use tuskvault::{
     connectors::{self, Source, WriteRequest},
     model::{Action, Outcome, Plan, PlannedChange, Record, Status},
-    storage::Access,
     vault::{AuditEvent, Query, Vault},
 };
 
@@ -25,12 +24,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
         Failure::usage(format!("\"{}\" can only be read", args.to))
             .hint(did_you_mean(&args.to, connectors::sinks()))
     })?;
-    let access = if session.global.dry_run {
-        Access::Read
-    } else {
-        Access::Write
-    };
-    let mut vault = session.open(access)?;
+    let mut vault = session.open(session.access())?;
     let mut records = records(session, &vault, args)?;
     let left_out = leave_out_dead(&mut records, args)?;
     let path = target(args, connector, &records)?;

@@ -1,9 +1,6 @@
 //! `rekey` and `compact`: the vault written anew.
 
-use tuskvault::{
-    storage::Access,
-    vault::{Rewritten, Vault, compact as compact_vault, rekey as rekey_vault},
-};
+use tuskvault::vault::{Rewritten, Vault, compact as compact_vault, rekey as rekey_vault};
 
 use super::{
     args::{Compact, Rekey},
@@ -12,7 +9,7 @@ use super::{
 };
 
 pub(crate) fn rekey(session: &Session<'_>, args: &Rekey) -> Result<Exit, Failure> {
-    let vault = session.open(Access::Write)?;
+    let vault = session.open(session.access())?;
     let dropped = vault
         .file()
         .map_or(0, |file| file.slots().len())
@@ -42,7 +39,7 @@ pub(crate) fn rekey(session: &Session<'_>, args: &Rekey) -> Result<Exit, Failure
 }
 
 pub(crate) fn compact(session: &Session<'_>, args: &Compact) -> Result<Exit, Failure> {
-    let vault: Vault = session.open(Access::Write)?;
+    let vault: Vault = session.open(session.access())?;
     if session.global.dry_run {
         session
             .output

@@ -51,6 +51,15 @@ impl<'o> Session<'o> {
         })
     }
 
+    /// How a command that writes opens the vault: a dry run writes nothing.
+    pub(crate) fn access(&self) -> Access {
+        if self.global.dry_run {
+            Access::Read
+        } else {
+            Access::Write
+        }
+    }
+
     /// Opens the vault; asks for the passphrase only once the file is known to be a vault that nobody else has.
     pub(crate) fn open(&self, access: Access) -> Result<Vault, Failure> {
         self.open_with_credentials(access).map(|(vault, _)| vault)
@@ -68,7 +77,7 @@ impl<'o> Session<'o> {
     /// Opens the vault for writing to its audit log; where it can't be written, for reading, with a word.
     pub(crate) fn open_to_reveal(&self) -> Result<Vault, Failure> {
         let path = self.vault_path()?;
-        let locked = match self.lock(&path, Access::Write) {
+        let locked = match self.lock(&path, self.access()) {
             Err(storage::Error::Io { source, .. })
                 if matches!(
                     source.kind(),

@@ -29,6 +29,13 @@ pub(crate) fn run(session: &Session<'_>, args: &Show) -> Result<Exit, Failure> {
         all: true,
     };
     let record = report::chosen(vault.choose(&query)?, &args.selector.to_string())?;
+    if reveals && session.global.dry_run {
+        session.output.note(&format!(
+            "would show secrets of {} and note that in the audit log",
+            shown(&record.key().to_string())
+        ));
+        return Ok(Exit::Done);
+    }
     if reveals {
         let selector = args.selector.to_string();
         session.audit(
