@@ -4,11 +4,9 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
     cli::harden::process();
-    let parsed = match cli::args::Cli::try_parse() {
+    let parsed = match cli::args::Cli::typed() {
         Ok(parsed) => parsed,
         Err(error) => return cli::output::usage(&error).into(),
     };

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    parser::ValueSource,
+};
 use tuskvault::model::{Domain, Selector};
 
 /// Back up the OAuth tokens of Mastodon apps in a password-protected vault, with history.
@@ -442,6 +445,25 @@ pub(crate) struct Completions {
 pub(crate) struct Man {
     /// The command
     pub(crate) command: Option<String>,
+}
+
+impl Cli {
+    /// What was typed, and what the environment adds to it: a way to the passphrase that was typed counts for more than
+    /// another one in the environment.
+    pub(crate) fn typed() -> Result<Self, clap::Error> {
+        let mut matches = Self::command().try_get_matches()?;
+        let file_is_typed = is_typed(&matches, "password_file");
+        let command_is_typed = is_typed(&matches, "password_command");
+        let mut cli = Self::from_arg_matches_mut(&mut matches)?;
+        if command_is_typed && !file_is_typed {
+            cli.global.password_file = None;
+        }
+        Ok(cli)
+    }
+}
+
+fn is_typed(matches: &ArgMatches, id: &str) -> bool {
+    matches.value_source(id) == Some(ValueSource::CommandLine)
 }
 
 impl Kdf {
