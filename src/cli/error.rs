@@ -240,8 +240,14 @@ impl From<storage::Error> for Failure {
 
 impl From<connectors::Error> for Failure {
     fn from(error: connectors::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&connectors::Error> for Failure {
+    fn from(error: &connectors::Error) -> Self {
         use connectors::Error as E;
-        let text = chain(&error);
+        let text = chain(error);
         let (path, hint) = match error {
             E::NotFound { path, .. } => (
                 Some(path),
@@ -259,7 +265,7 @@ impl From<connectors::Error> for Failure {
         Self {
             exit: Exit::BadSource,
             message: text,
-            path,
+            path: path.cloned(),
             hint: Some(hint.to_owned()),
         }
     }
@@ -290,14 +296,9 @@ impl From<io::Error> for Failure {
 impl Failure {
     /// A source that could not be backed up, beside others that were.
     pub(crate) fn unread(error: &connectors::Error, connector: &str) -> Self {
-        Self {
-            exit: Exit::BadSource,
-            message: chain(error),
-            path: None,
-            hint: Some(format!(
-                "the other sources are not affected; mend or remove this file and run `tuskvault backup {connector}`"
-            )),
-        }
+        Self::from(error).hint(format!(
+            "the other sources are not affected; mend or remove this file and run `tuskvault backup {connector}`"
+        ))
     }
 }
 

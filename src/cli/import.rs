@@ -23,6 +23,9 @@ use super::{
 
 pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
     let request = request(args)?;
+    if request.path != Path::new("-") && !request.path.exists() {
+        return Err(missing(&request.path));
+    }
     let connector = connector(session, args, &request)?;
     let piped = if request.path == Path::new("-") {
         Some(standard_input()?)
@@ -78,6 +81,12 @@ fn usual_place(connector: &str) -> Result<PathBuf, Failure> {
         ))
         .hint("give `--path PATH`")
     })
+}
+
+fn missing(path: &Path) -> Failure {
+    Failure::new(Exit::BadSource, format!("there is no {}", path.display()))
+        .path(path)
+        .hint("`--path` names the file or the folder that holds it; `tuskvault discover` looks for client apps")
 }
 
 fn connector(

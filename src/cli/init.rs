@@ -46,10 +46,13 @@ pub(crate) fn create(
         }))?;
     }
     session.output.note(&format!(
-        "created {} (each try of a passphrase costs {} MiB of memory, {} passes)",
+        "created {} (each try of a passphrase costs {} MiB of memory, {})",
         path.display(),
         kdf.memory_kib / 1024,
-        kdf.iterations
+        match kdf.iterations {
+            1 => "1 pass".to_owned(),
+            passes => format!("{passes} passes"),
+        }
     ));
     session
         .output

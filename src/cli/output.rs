@@ -129,7 +129,7 @@ impl Output {
                 "path": failure.path.as_ref().map(|path| path.display().to_string()),
                 "hint": failure.hint,
             });
-            return self.say(&object.to_string());
+            return self.say(&json::line(&object));
         }
         self.say(&format!(
             "{RED}error:{RED:#} {}",
@@ -174,16 +174,20 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
     if error.use_stderr() && wants_json {
         let text = error.render().to_string();
-        let text = text.trim_start_matches("error: ").trim();
-        let message = text.split("\n\n").next().unwrap_or_default();
+        let mut paragraphs = text
+            .trim_start_matches("error: ")
+            .split("\n\n")
+            .map(one_line);
+        let message = paragraphs.next();
+        let tip = paragraphs.find_map(|text| Some(text.strip_prefix("tip: ")?.to_owned()));
         let object = serde_json::json!({
             "error": message,
             "code": Exit::Usage as u8,
             "path": null,
-            "hint": "try `--help`",
+            "hint": tip.as_deref().unwrap_or("try `--help`"),
         });
         // Nobody is left to be told that standard error is gone.
-        drop(writeln!(io::stderr(), "{object}"));
+        drop(writeln!(io::stderr(), "{}", *json::line(&object)));
     } else {
         drop(error.print());
     }
@@ -192,6 +196,10 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
     } else {
         Exit::Done
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Text from files and vaults as it may be shown on a terminal: what would steer the terminal, or hide or reorder text,
