@@ -1,6 +1,7 @@
 //! A throw-away home folder with sample client files, and the program run in it.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -12,6 +13,9 @@ use tempfile::TempDir;
 
 /// The passphrase of every vault here.
 pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
+
+/// Mode and bytes by path.
+pub(crate) type Contents = BTreeMap<PathBuf, (u32, Vec<u8>)>;
 
 /// A home folder. Gone when dropped.
 pub(crate) struct Home {
@@ -63,6 +67,36 @@ impl Home {
         self.file(".local/share/tuskvault/vault.tusk")
     }
 
+    /// Everything in it but what the machine remembers of vaults.
+    pub(crate) fn contents(&self) -> Contents {
+        let mut all = self.everything();
+        all.retain(|path, _| !path.starts_with(self.file(".local/state")));
+        all
+    }
+
+    /// Mode and bytes of every file, mode of every folder.
+    pub(crate) fn everything(&self) -> Contents {
+        let mut all = BTreeMap::new();
+        let mut folders = vec![self.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let metadata = fs::symlink_metadata(&path).unwrap();
+                let mode = metadata.permissions().mode() & 0o777;
+                let bytes = if metadata.is_file() {
+                    fs::read(&path).unwrap()
+                } else {
+                    Vec::new()
+                };
+                if metadata.is_dir() {
+                    folders.push(path.clone());
+                }
+                all.insert(path, (mode, bytes));
+            }
+        }
+        all
+    }
+
     /// Writes a file of mode 0600.
     pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.file(name);
@@ -105,7 +139,7 @@ impl Home {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::new(arguments, self.command(arguments).output().unwrap())
+        Ran::of(arguments, self.command(arguments).output().unwrap())
     }
 
     /// Runs it with text on standard input.
@@ -119,7 +153,7 @@ impl Home {
         let mut child = command.spawn().unwrap();
         // It may end before it has read everything.
         drop(child.stdin.take().unwrap().write_all(input));
-        Ran::new(arguments, child.wait_with_output().unwrap())
+        Ran::of(arguments, child.wait_with_output().unwrap())
     }
 
     /// The objects that a command prints with `--json`.
@@ -139,7 +173,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn new(arguments: &[&str], output: Output) -> Self {
+    pub(crate) fn of(arguments: &[&str], output: Output) -> Self {
         Self {
             arguments: arguments.join(" "),
             code: output.status.code().expect("it was not killed"),

@@ -8,5 +8,6 @@
     reason = "tests and their helpers"
 )]
 
+mod bad_input;
 mod home;
 mod readme;
