@@ -11,3 +11,4 @@
 mod bad_input;
 mod home;
 mod readme;
+mod shrink;
