@@ -17,10 +17,12 @@ use tuskvault::{
     storage::Access,
     vault::{self, AuditEvent, Query, RunRow, Vault},
 };
+use zeroize::Zeroizing;
 
 use super::{
     args::{Export, Format},
     error::{Exit, Failure},
+    output::escaped,
     report,
     session::Session,
 };
@@ -138,7 +140,7 @@ fn write(
         // One at a time: a server's vault has millions.
         vault.records(query, |record| {
             written += 1;
-            target.line(&json::line(&RecordJson::new(&record, reveal)))
+            target.line(json::line(&RecordJson::new(&record, reveal)))
         })?;
         return Ok((written, Vec::new()));
     }
@@ -147,7 +149,7 @@ fn write(
     let (text, left_out) = match args.format {
         Format::Json => {
             for record in &records {
-                target.line(&json::line(&RecordJson::new(record, reveal)))?;
+                target.line(json::line(&RecordJson::new(record, reveal)))?;
             }
             return Ok((written, Vec::new()));
         }
@@ -179,7 +181,7 @@ fn history(vault: &Vault, target: &mut Target<'_>) -> Result<u64, Failure> {
             rows: Rows::Changes,
             run: run.clone(),
         };
-        target.line(&HistoryLine::Run(Box::new(head)).to_json())?;
+        target.line(HistoryLine::Run(Box::new(head)).to_json())?;
         vault.run_rows(run.id, |row| {
             let line = match row {
                 RunRow::Account(row) => HistoryLine::Account(row),
@@ -187,9 +189,9 @@ fn history(vault: &Vault, target: &mut Target<'_>) -> Result<u64, Failure> {
                 RunRow::Token(row) => HistoryLine::Token(row),
                 RunRow::Gone(relation, key) => HistoryLine::Gone(relation_of(relation), key),
             };
-            target.line(&line.to_json())
+            target.line(line.to_json())
         })?;
-        target.line(&HistoryLine::End(run.id).to_json())?;
+        target.line(HistoryLine::End(run.id).to_json())?;
     }
     Ok(runs.len() as u64)
 }
@@ -224,8 +226,8 @@ impl<'s> Target<'s> {
         Ok(Self::File(staged))
     }
 
-    fn line(&mut self, text: &str) -> Result<(), Failure> {
-        self.write(text.as_bytes())?;
+    fn line(&mut self, json: Zeroizing<String>) -> Result<(), Failure> {
+        self.write(escaped(json).as_bytes())?;
         self.write(b"\n")
     }
 

@@ -2,12 +2,14 @@
 
 use std::{
     borrow::Cow,
+    fmt::Write as _,
     io::{self, IsTerminal, Write},
 };
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use tuskvault::{connectors::json, model::Secret};
+use zeroize::Zeroizing;
 
 use super::{
     args::{Color, Global},
@@ -85,7 +87,7 @@ impl Output {
 
     /// One object of a JSON answer.
     pub(crate) fn object(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let line = json::line(value);
+        let line = json_line(value);
         let mut out = io::stdout().lock();
         out.write_all(line.as_bytes())?;
         Ok(out.write_all(b"\n")?)
@@ -94,7 +96,7 @@ impl Output {
     /// Something to know while it works.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet && !self.json {
-            self.say(&with_tildes(text));
+            self.say(&with_tildes(&shown(text)));
         }
     }
 
@@ -108,7 +110,7 @@ impl Output {
     /// Something that the person must know.
     pub(crate) fn warn(&self, text: &str) {
         if self.json {
-            self.say(&json::line(&serde_json::json!({ "warning": text })));
+            self.say(&json_line(&serde_json::json!({ "warning": text })));
         } else {
             self.say(&format!(
                 "{YELLOW}warning:{YELLOW:#} {}",
@@ -129,7 +131,7 @@ impl Output {
                 "path": failure.path.as_ref().map(|path| path.display().to_string()),
                 "hint": failure.hint,
             });
-            return self.say(&json::line(&object));
+            return self.say(&json_line(&object));
         }
         self.say(&format!(
             "{RED}error:{RED:#} {}",
@@ -187,7 +189,11 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
             "hint": tip.as_deref().unwrap_or("try `--help`"),
         });
         // Nobody is left to be told that standard error is gone.
-        drop(writeln!(io::stderr(), "{}", *json::line(&object)));
+        drop(writeln!(io::stderr(), "{}", *json_line(&object)));
+    } else if error.use_stderr() && steers(&error.render().to_string()) {
+        for line in error.render().to_string().lines() {
+            drop(writeln!(io::stderr(), "{}", shown(line)));
+        }
     } else {
         drop(error.print());
     }
@@ -196,6 +202,11 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
     } else {
         Exit::Done
     }
+}
+
+/// Whether what was typed, as it is quoted here, would steer the terminal.
+fn steers(text: &str) -> bool {
+    text.chars().any(|c| c != '\n' && is_steering(c))
 }
 
 fn one_line(text: &str) -> String {
@@ -219,6 +230,36 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// A line of JSON. What would steer a terminal is escaped as JSON does it: the value stays the same.
+fn json_line(value: &impl Serialize) -> Zeroizing<String> {
+    escaped(json::line(value))
+}
+
+/// The same of a line that is JSON already.
+pub(crate) fn escaped(line: Zeroizing<String>) -> Zeroizing<String> {
+    let steering = line.chars().filter(|c| is_steering(*c)).count();
+    if steering == 0 {
+        return line;
+    }
+    // The capacity comes first: a buffer that grows leaves copies of secrets behind.
+    let mut safe = Zeroizing::new(String::with_capacity(line.len() + steering * ESCAPE_BYTES));
+    // Outside of its strings, JSON has no such character.
+    for c in line.chars() {
+        if !is_steering(c) {
+            safe.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a string can't fail.
+            write!(safe, "\\u{unit:04x}").ok();
+        }
+    }
+    safe
+}
+
+/// A pair of UTF-16 units, escaped.
+const ESCAPE_BYTES: usize = 12;
+
 /// Control characters; bidirectional marks, embeddings, overrides and isolates (Unicode TR 9); invisible characters.
 fn is_steering(c: char) -> bool {
     c.is_control()
@@ -241,5 +282,13 @@ mod tests {
             shown("a\x1b[31mb\u{202e}c\u{200b}\r\n"),
             "a\\u{1b}[31mb\\u{202e}c\\u{200b}\\u{d}\\u{a}"
         );
+    }
+
+    #[test]
+    fn json_says_the_same_without_what_steers_a_terminal() {
+        let text = "a\x1b\u{9b}\u{7f}\u{202e}\u{2028}\u{e0001}\"\\\n🐘";
+        let line = json_line(&text);
+        assert!(!line.chars().any(is_steering), "{line:?}");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 }
