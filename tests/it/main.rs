@@ -9,6 +9,10 @@
 )]
 
 mod bad_input;
+mod demo;
 mod home;
+mod hostile;
 mod readme;
+mod rollback;
+mod secrets;
 mod shrink;
