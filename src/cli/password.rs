@@ -1,7 +1,8 @@
 //! Where passphrases come from: an option, the environment, or a person.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Read},
+    fs::File,
+    io::{self, BufRead, BufReader, IsTerminal, Read, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
@@ -17,7 +18,7 @@ use super::{
     args::Global,
     error::{Failure, NO_PASSWORD},
     machine,
-    output::Output,
+    output::{Output, shown},
 };
 
 /// The passphrase that options or the environment give, if they do.
@@ -46,9 +47,9 @@ pub(crate) fn can_be_had(global: &Global) -> bool {
         || can_ask()
 }
 
-/// Whether somebody can be asked.
+/// Whether somebody can be asked: also where records come through a pipe, as long as questions can be seen.
 pub(crate) fn can_ask() -> bool {
-    io::stdin().is_terminal()
+    io::stdin().is_terminal() || (io::stderr().is_terminal() && File::open(TERMINAL).is_ok())
 }
 
 /// The first line of a file, or of standard input for `-`.
@@ -151,7 +152,7 @@ fn prompt(question: &str) -> Result<Passphrase, Failure> {
             Failure::usage("there is no terminal to ask for a passphrase").hint(NO_PASSWORD),
         );
     }
-    let text = rpassword::prompt_password(question).map_err(|error| {
+    let text = rpassword::prompt_password(asked(question)).map_err(|error| {
         Failure::usage(format!("cannot ask for a passphrase: {error}")).hint(NO_PASSWORD)
     })?;
     Ok(Passphrase::new(text))
@@ -193,12 +194,26 @@ pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
         );
     }
     let mut err = io::stderr().lock();
-    io::Write::write_all(&mut err, format!("{question} [y/N] ").as_bytes())?;
-    io::Write::flush(&mut err)?;
+    err.write_all(format!("{} [y/N] ", asked(question)).as_bytes())?;
+    err.flush()?;
     let mut answer = String::new();
-    io::stdin().lock().take(100).read_line(&mut answer)?;
+    if io::stdin().is_terminal() {
+        io::stdin().lock().take(MAX_ANSWER).read_line(&mut answer)?;
+    } else {
+        let terminal = BufReader::new(File::open(TERMINAL)?);
+        terminal.take(MAX_ANSWER).read_line(&mut answer)?;
+    }
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
+/// A question as it is shown, whatever the path in it.
+fn asked(question: &str) -> String {
+    machine::with_tildes(&shown(question)).into_owned()
+}
+
+/// The terminal that the program was started on.
+const TERMINAL: &str = "/dev/tty";
+/// Nobody says yes in more bytes.
+const MAX_ANSWER: u64 = 100;
 /// No passphrase is longer.
 const MAX_BYTES: usize = 64 * 1024;
