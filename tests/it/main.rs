@@ -12,6 +12,7 @@ mod bad_input;
 mod demo;
 mod home;
 mod hostile;
+mod prompts;
 mod readme;
 mod rollback;
 mod secrets;
