@@ -1,21 +1,16 @@
 //! The clients' own code: what it writes we read, what we write it reads.
 //!
-//! Installs toot, Mastodon.py and python-dotenv from PyPI once, into the target folder. Nothing else here needs a
-//! network; Mastodon.py logs in to a server that its test script runs on the loopback device. Skipped with a word where
-//! there is no Python or no PyPI.
+//! Nothing here needs a network once the clients are installed ([`python`]); Mastodon.py logs in to a server that its
+//! test script runs on the loopback device.
 
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
     reason = "test helpers outside of #[test] functions"
 )]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::OnceLock,
-};
+mod python;
+
+use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 use tuskvault::{
@@ -23,8 +18,7 @@ use tuskvault::{
     model::{Action, AppView, Domain, Outcome, Record, Secret, Snapshot, Status, TokenId, User},
 };
 
-/// The versions that the connectors name as their evidence.
-const PACKAGES: [&str; 3] = ["toot==0.52.1", "Mastodon.py==2.3.3", "python-dotenv==1.2.4"];
+use python::{output, python, run};
 
 #[test]
 fn toot_loads_what_was_written_into_its_own_config() {
@@ -260,64 +254,6 @@ dotenv.set_key('.env', 'MASTODON_API_BASE_URL', 'https://mastodon.example', quot
             assert_eq!(loaded.trim_end(), "$new-#\"token", "{quote}");
         }
     }
-}
-
-/// A Python with the clients, if there can be one.
-fn python() -> Option<PathBuf> {
-    static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    match PYTHON.get_or_init(install) {
-        Ok(python) => Some(python.clone()),
-        Err(why) => {
-            println!("skipped: {why}");
-            None
-        }
-    }
-}
-
-fn install() -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
-    let python = folder.join("bin/python");
-    let mark = folder.join(PACKAGES.join(" "));
-    if mark.exists() {
-        return Ok(python);
-    }
-    let attempt = |command: &mut Command| match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    attempt(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&folder),
-    )?;
-    attempt(
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--timeout", "20"])
-            .args(PACKAGES),
-    )?;
-    fs::write(mark, "").unwrap();
-    Ok(python)
-}
-
-/// Runs a script in a folder, which is also its home, and gives what it printed.
-fn run(python: &Path, folder: &Path, script: &str, arguments: &[&str]) -> String {
-    output(
-        Command::new(python)
-            .args(["-c", script])
-            .args(arguments)
-            .current_dir(folder)
-            .env("HOME", folder)
-            .env("XDG_CONFIG_HOME", folder)
-            .env("PYTHONUTF8", "1"),
-    )
-}
-
-fn output(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 fn json_of(text: &str) -> Value {

@@ -16,18 +16,25 @@ use zeroize::Zeroizing;
 use super::{
     args::{Import as Args, RunOptions, domain},
     discover::warn,
-    error::{Exit, Failure, did_you_mean},
+    error::{Exit, Failure, NO_PASSWORD, did_you_mean},
     machine, report,
     session::Session,
 };
 
 pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
     let request = request(args)?;
-    if request.path != Path::new("-") && !request.path.exists() {
+    let is_piped = request.path == Path::new("-");
+    if is_piped && session.global.password_file.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::usage(
+            "standard input can't be both the passphrase and what is imported",
+        )
+        .hint(NO_PASSWORD));
+    }
+    if !is_piped && !request.path.exists() {
         return Err(missing(&request.path));
     }
     let connector = connector(session, args, &request)?;
-    let piped = if request.path == Path::new("-") {
+    let piped = if is_piped {
         Some(standard_input()?)
     } else {
         None

@@ -14,7 +14,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::home::{Contents, Home, INIT, Ran};
+use crate::home::{Contents, Home, INIT, PASSPHRASE, Ran};
 
 #[test]
 fn a_wrong_password_is_exit_3() {
@@ -438,6 +438,23 @@ fn odd_sources_of_a_password_are_named() {
     // What is typed counts for more than the environment.
     let arguments = ["list", "--password-command", "echo wrong"];
     home.run(&arguments).exits(3);
+}
+
+#[test]
+fn standard_input_is_the_passphrase_or_the_records() {
+    let home = Home::with_vault();
+    let list = ["list", "--password-file", "-"];
+    home.run_with_input(&list, format!("{PASSPHRASE}\nmore\n").as_bytes())
+        .ok();
+    home.run_with_input(&list, b"not it\n").exits(3);
+    let import = ["import", "json", "-"];
+    let record = br#"{"instance":"m.example","access_token":"token-1"}"#;
+    let both = [&import[..], &["--password-file", "-"]].concat();
+    home.run_with_input(&both, record)
+        .exits(2)
+        .says("standard input can't be both the passphrase and what is imported");
+    home.run_with_input(&import, record).ok();
+    assert_eq!(home.json(&["list"]).len(), 1);
 }
 
 #[test]

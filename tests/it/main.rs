@@ -13,7 +13,10 @@ mod demo;
 mod home;
 mod hostile;
 mod prompts;
+#[path = "../python/mod.rs"]
+mod python;
 mod readme;
 mod rollback;
 mod secrets;
 mod shrink;
+mod toot;
