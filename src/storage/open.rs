@@ -100,13 +100,6 @@ impl LockedVault {
                 what: "its header was altered".to_owned(),
             });
         }
-        if mode == Mode::Write {
-            // What a process that died left to the system is not durable yet; what we write over relies on it.
-            medium
-                .sync()
-                .and_then(|()| header.double(&*medium))
-                .map_err(|source| Error::io("write", &path, source))?;
-        }
         let tree = Tree::read(header.vault_id, &master.page_key(), &*medium, &path)?;
         let needed = tree
             .blocks
@@ -118,6 +111,14 @@ impl LockedVault {
         if len < needed {
             let what = format!("it is cut off: {len} bytes of at least {needed}");
             return Err(Error::Damaged { path, what });
+        }
+        if mode == Mode::Write {
+            // Not before: a file that is refused stays as it is. What a process that died left to the system is not
+            // durable yet; what we write over relies on it.
+            medium
+                .sync()
+                .and_then(|()| header.double(&*medium))
+                .map_err(|source| Error::io("write", &path, source))?;
         }
         Ok(EncryptedFile::new(
             &path, medium, header, tree, master, mode,
