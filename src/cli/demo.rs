@@ -104,12 +104,13 @@ impl<'s> Tour<'s> {
 
     /// Runs the program itself, with the folder for a home.
     fn run(&self, arguments: &[&str]) -> Result<(), Failure> {
-        let quoted = arguments
-            .iter()
-            .map(|argument| match argument.contains([' ', '~', '*']) {
-                true => format!("'{argument}'"),
-                false => (*argument).to_owned(),
-            });
+        let quoted = arguments.iter().map(|argument| {
+            if argument.contains([' ', '~', '*']) {
+                format!("'{argument}'")
+            } else {
+                (*argument).to_owned()
+            }
+        });
         let shown = quoted.collect::<Vec<_>>().join(" ");
         self.session.output.line("")?;
         self.session

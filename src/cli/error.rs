@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use tuskvault::{
     connectors,
-    crypto::{KeyFileError, SlotKind},
+    crypto::{KdfError, KeyFileError, SlotKind},
     storage, vault,
 };
 
@@ -119,10 +119,6 @@ impl From<vault::Error> for Failure {
             E::NoSuchRun { .. } => (Exit::NoMatch, "`tuskvault log` lists the runs"),
             E::ReadOnly => (Exit::Failed, "the file or its medium can't be written"),
             E::Random(_) => (Exit::Failed, "the system's random source does not work"),
-            E::RewriteDiffers => (
-                Exit::Failed,
-                "`tuskvault check` tells whether the vault is well",
-            ),
             _ => (
                 Exit::Failed,
                 "`tuskvault check` tells whether the vault is well",
@@ -167,18 +163,7 @@ impl From<storage::Error> for Failure {
                 (Exit::WrongKey, Some(path), wrong_key_hint(given, &slots))
             }
             E::Kdf { path, source } => {
-                let hint = match source {
-                    tuskvault::crypto::KdfError::Memory { .. } => {
-                        "open it on a machine with more memory and add a slot that needs less: `tuskvault key add --kdf-memory 64`"
-                    }
-                    _ => {
-                        "if this comes from the vault file, it was not written by tuskvault, or it was altered"
-                    }
-                };
-                let exit = match source {
-                    tuskvault::crypto::KdfError::Memory { .. } => Exit::Failed,
-                    _ => Exit::Damaged,
-                };
+                let (exit, hint) = no_key(&source);
                 (exit, Some(path), hint.into())
             }
             E::NoCredentials { path } => (Exit::Usage, Some(path), NO_PASSWORD.into()),
@@ -256,10 +241,9 @@ impl From<&connectors::Error> for Failure {
             E::Malformed { path, .. } => {
                 (Some(path), "mend or remove this file; it was not changed")
             }
-            E::NotWritable { path, .. } => (Some(path), "it was not changed"),
             E::Ambiguous { path, .. } => (Some(path), "name the connector in place of `auto`"),
             E::NeedsFile { .. } => (None, "give a path"),
-            E::Io { path, .. } => (Some(path), "it was not changed"),
+            E::NotWritable { path, .. } | E::Io { path, .. } => (Some(path), "it was not changed"),
             _ => (None, "nothing was changed"),
         };
         Self {
@@ -318,6 +302,19 @@ pub(crate) fn did_you_mean<'a>(given: &str, names: impl Iterator<Item = &'a str>
 
 /// From here on two spellings count as near: one or two slips.
 const NEAR: f64 = 0.8;
+
+fn no_key(error: &KdfError) -> (Exit, &'static str) {
+    match error {
+        KdfError::Memory { .. } => (
+            Exit::Failed,
+            "open it on a machine with more memory and add a slot that needs less: `tuskvault key add --kdf-memory 64`",
+        ),
+        _ => (
+            Exit::Damaged,
+            "if this comes from the vault file, it was not written by tuskvault, or it was altered",
+        ),
+    }
+}
 
 fn wrong_key_hint(given: SlotKind, slots: &[SlotKind]) -> String {
     let has = |kind| slots.contains(&kind);

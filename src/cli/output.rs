@@ -19,6 +19,10 @@ use super::{
 };
 
 /// How to print.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Output {
     pub(crate) json: bool,
     quiet: bool,

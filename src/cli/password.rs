@@ -75,8 +75,10 @@ pub(crate) fn from_file(path: &Path, output: &Output) -> Result<Passphrase, Fail
         .path(path)
         .hint(NO_PASSWORD)
     })?;
-    let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-    if mode & 0o077 != 0 && !path.starts_with("/dev") && !path.starts_with("/proc") {
+    // A pipe (`--password-file <(…)`) has a mode that says nothing.
+    let is_open = std::fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o077 != 0);
+    if is_open {
         output.warn(&format!("others can read {}: chmod 600 it", path.display()));
     }
     first_line(&bytes, &path.display().to_string())

@@ -186,7 +186,7 @@ impl<'o> Session<'o> {
     pub(crate) fn remember(&self, vault: &Vault, run: Option<&Run>) {
         if let Some(file) = vault.file() {
             State::update(|state| {
-                state.remember(file.vault_id(), file.commit_counter(), file.path(), run)
+                state.remember(file.vault_id(), file.commit_counter(), file.path(), run);
             });
         }
     }
@@ -194,7 +194,7 @@ impl<'o> Session<'o> {
     /// The same after a rewrite.
     pub(crate) fn remember_rewritten(&self, file: &EncryptedFile) {
         State::update(|state| {
-            state.remember(file.vault_id(), file.commit_counter(), file.path(), None)
+            state.remember(file.vault_id(), file.commit_counter(), file.path(), None);
         });
     }
 
