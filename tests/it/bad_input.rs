@@ -3,10 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    os::unix::{
-        fs::{PermissionsExt, chown},
-        process::CommandExt,
-    },
+    os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -14,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::home::{Contents, Home, INIT, PASSPHRASE, Ran};
+use crate::home::{Contents, Home, INIT, NOBODY, PASSPHRASE, Program, Ran, unprivileged};
 
 #[test]
 fn a_wrong_password_is_exit_3() {
@@ -126,8 +123,7 @@ fn a_vault_in_use_names_the_process() {
 #[test]
 fn where_nothing_can_be_written_is_said() {
     let home = Home::backed_up();
-    home.write("bin/.keep", "");
-    fs::copy(env!("CARGO_BIN_EXE_tuskvault"), home.file("bin/tuskvault")).unwrap();
+    let program = Program::new();
     home.write("there/.keep", "");
     home.edit(&home.toot(), "UJTF", "NEWF");
     let read_only = [".config/toot", ".local/share/tuskvault", "there"];
@@ -156,7 +152,7 @@ fn where_nothing_can_be_written_is_said() {
         (&["key", "new-file", "there/key"], 1, "there/key"),
     ] {
         let before = home.contents();
-        let ran = unprivileged(&home, command).exits(code);
+        let ran = run_unprivileged(&program, &home, command).exits(code);
         assert!(ran.err.contains(place), "{}", ran.err);
         assert!(
             ran.err.to_lowercase().contains("permission denied"),
@@ -169,19 +165,24 @@ fn where_nothing_can_be_written_is_said() {
             "{command:?}: {changed:?}"
         );
     }
-    unprivileged(&home, &["backup"]).ok();
+    run_unprivileged(&program, &home, &["backup"]).ok();
 
     fs::set_permissions(home.vault(), fs::Permissions::from_mode(0o400)).unwrap();
     let before = home.contents();
-    let ran = unprivileged(&home, &["backup"]).exits(1);
+    let ran = run_unprivileged(&program, &home, &["backup"]).exits(1);
     assert!(
         ran.err.contains("cannot open ~/.local/share"),
         "{}",
         ran.err
     );
-    unprivileged(&home, &["list"]).ok();
+    run_unprivileged(&program, &home, &["list"]).ok();
     // What can't be noted in the audit log is shown with a warning.
-    let ran = unprivileged(&home, &["show", selector, "--field", "access_token"]).ok();
+    let ran = run_unprivileged(
+        &program,
+        &home,
+        &["show", selector, "--field", "access_token"],
+    )
+    .ok();
     assert!(ran.err.contains("warning: the vault can't be written"));
     unchanged(&home, &before, &[]);
     set(0o700);
@@ -619,13 +620,10 @@ fn limited(command: &mut Command) -> Command {
     limited
 }
 
-/// Somebody who may not write everywhere, unlike root.
-const NOBODY: u32 = 65_534;
-
-/// Runs the home's copy of the program as somebody who is not root.
-fn unprivileged(home: &Home, arguments: &[&str]) -> Ran {
+/// Runs the program as somebody who is not root.
+fn run_unprivileged(program: &Program, home: &Home, arguments: &[&str]) -> Ran {
     let template = home.command(arguments);
-    let mut command = Command::new(home.file("bin/tuskvault"));
+    let mut command = Command::new(program.path());
     command
         .args(arguments)
         .current_dir(home.path())
@@ -635,9 +633,7 @@ fn unprivileged(home: &Home, arguments: &[&str]) -> Ran {
                 .get_envs()
                 .filter_map(|(name, value)| Some((name, value?))),
         );
-    if rustix::process::geteuid().is_root() {
-        command.uid(NOBODY).gid(NOBODY);
-    }
+    unprivileged(&mut command);
     Ran::of(arguments, command.output().unwrap())
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -25,7 +25,15 @@ pub(crate) struct Home {
 impl Home {
     /// An empty home with a password file.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("home-").tempdir().unwrap();
+        // Thousands of syncs, none of which is what is tested here, cost nothing in memory.
+        let memory = Path::new("/dev/shm");
+        let place = if memory.is_dir() {
+            memory.to_owned()
+        } else {
+            std::env::temp_dir()
+        };
+        let folder = tempfile::Builder::new().prefix("home-").tempdir_in(place);
+        let folder = folder.unwrap();
         let home = Self { folder };
         home.write("passphrase", PASSPHRASE);
         home
@@ -161,6 +169,35 @@ impl Home {
         let mut all = arguments.to_vec();
         all.push("--json");
         self.run(&all).ok().objects()
+    }
+}
+
+/// A copy of the program that every user may run, wherever the build has put it.
+pub(crate) struct Program {
+    folder: TempDir,
+}
+
+impl Program {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let program = Self { folder };
+        fs::copy(env!("CARGO_BIN_EXE_tuskvault"), program.path()).unwrap();
+        program
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("tuskvault")
+    }
+}
+
+/// Somebody who may not do everything, unlike root.
+pub(crate) const NOBODY: u32 = 65_534;
+
+/// Runs the command as somebody who is not root.
+pub(crate) fn unprivileged(command: &mut Command) {
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
     }
 }
 

@@ -3,11 +3,11 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
 };
 
-use crate::home::{Contents, Home, PASSPHRASE};
+use crate::home::{Contents, Home, PASSPHRASE, Program, unprivileged};
 
 #[test]
 fn no_command_shows_a_secret_that_was_not_asked_for() {
@@ -331,25 +331,12 @@ fn the_passphrase_variable_reaches_no_other_program() {
     assert!(command.output().unwrap().status.success());
 }
 
-/// Root may look into everything: without it the test needs nobody else.
 #[cfg(target_os = "linux")]
 #[test]
 fn no_other_process_of_the_user_looks_inside() {
-    const NOBODY: u32 = 65_534;
-    let as_user = |command: &mut Command| {
-        if rustix::process::geteuid().is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
-    };
-    let home = Home::new();
-    home.write("program/.keep", "");
-    let program = home.file("program/tuskvault");
-    fs::copy(env!("CARGO_BIN_EXE_tuskvault"), &program).unwrap();
-    for path in [home.path(), &home.file("program")] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o711)).unwrap();
-    }
+    let program = Program::new();
     // It waits for the passphrase on its way to a new vault.
-    let mut command = Command::new(&program);
+    let mut command = Command::new(program.path());
     command
         .args(["init", "--vault", "/nonexistent/v", "--kdf-memory", "8"])
         .args(["--password-command", "echo ready >&2; cat"])
@@ -357,14 +344,14 @@ fn no_other_process_of_the_user_looks_inside() {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    as_user(&mut command);
+    unprivileged(&mut command);
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap() == "ready"));
     let proc = format!("/proc/{}", child.id());
     let mut look = Command::new("cat");
     look.arg(format!("{proc}/environ"));
-    as_user(&mut look);
+    unprivileged(&mut look);
     let looked = look.output().unwrap();
     assert!(!looked.status.success(), "its environment can be read");
     assert!(looked.stdout.is_empty());
