@@ -254,29 +254,19 @@ impl Vault {
         })
     }
 
-    /// What is wrong below the table.
-    fn check_database(&mut self) -> Result<Vec<String>, Error> {
-        if let Some(file) = &self.file {
-            return Ok(file.check(open::CACHE_BYTES)?);
-        }
+    fn check_database(&mut self) -> Result<bool, Error> {
         let Opened::Write(database) = &mut self.database else {
-            return Ok(Vec::new());
+            return Ok(true);
         };
-        match database.check_integrity() {
-            Ok(true) => Ok(Vec::new()),
-            Ok(false) => Ok(vec!["redb finds its own structure inconsistent".to_owned()]),
-            Err(error) => Err(error.into()),
-        }
+        let result = database.check_integrity();
+        result.map_err(|error| self.told(error.into()))
     }
 
     /// The file's own error in place of what redb made of it.
     fn told(&self, error: redb::Error) -> Error {
-        match Error::of_redb(error) {
-            Error::Database(error) => {
-                let failure = self.file.as_ref().and_then(EncryptedFile::take_failure);
-                failure.map_or(Error::Database(error), Error::Storage)
-            }
-            told => told,
+        match self.file.as_ref().and_then(EncryptedFile::take_failure) {
+            Some(failure) => Error::Storage(failure),
+            None => Error::Database(Box::new(error)),
         }
     }
 }
