@@ -151,6 +151,41 @@ impl Error {
         }
     }
 
+    /// The error that redb was told and passes on; what redb itself has to say comes back.
+    pub(crate) fn behind(error: redb::Error) -> Result<Self, redb::Error> {
+        match error {
+            redb::Error::Io(source) => source.downcast().map_err(redb::Error::Io),
+            other => Err(other),
+        }
+    }
+
+    /// The same once more, for when redb only remembers that there was an error.
+    pub(super) fn again(&self) -> Option<Self> {
+        let path = |path: &PathBuf| path.clone();
+        match self {
+            Self::Io {
+                doing,
+                path: at,
+                source,
+            } => Some(Self::Io {
+                doing,
+                path: path(at),
+                source: again(source),
+            }),
+            Self::Damaged { path: at, what } => Some(Self::Damaged {
+                path: path(at),
+                what: what.clone(),
+            }),
+            Self::Unsure { path: at, source } => Some(Self::Unsure {
+                path: path(at),
+                source: source.as_ref().map(again),
+            }),
+            Self::Full { path: at } => Some(Self::Full { path: path(at) }),
+            Self::ReadOnly { path: at } => Some(Self::ReadOnly { path: path(at) }),
+            _ => None,
+        }
+    }
+
     pub(super) fn unlock(path: &std::path::Path, error: UnlockError) -> Self {
         let path = path.to_owned();
         match error {
@@ -169,6 +204,13 @@ impl SlotKind {
             Self::Both => "passphrase or key file",
         }
     }
+}
+
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(
+        || io::Error::new(error.kind(), error.to_string()),
+        io::Error::from_raw_os_error,
+    )
 }
 
 fn holder(pid: Option<u32>) -> String {

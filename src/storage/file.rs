@@ -32,10 +32,11 @@ pub struct EncryptedFile(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    medium: Box<dyn Medium>,
+    medium: Arc<dyn Medium>,
     vault: VaultId,
     master: MasterKey,
     key: PageKey,
+    found_commit: u64,
     state: Mutex<State>,
     written: AtomicU64,
 }
@@ -93,13 +94,14 @@ impl Pending {
 impl EncryptedFile {
     pub(super) fn new(
         path: &Path,
-        medium: Box<dyn Medium>,
+        medium: Arc<dyn Medium>,
         header: Header,
         tree: Tree,
         master: MasterKey,
         mode: Mode,
     ) -> Self {
         let (vault, key) = (header.vault_id, master.page_key());
+        let found_commit = tree.commit;
         let state = State {
             mode,
             header,
@@ -118,6 +120,7 @@ impl EncryptedFile {
             vault,
             master,
             key,
+            found_commit,
             state,
             written,
         }))
@@ -139,6 +142,11 @@ impl EncryptedFile {
         self.state().tree.commit
     }
 
+    /// The same as it was found. Compare this one with what was seen before: repairing after a crash counts on.
+    pub fn found_commit_counter(&self) -> u64 {
+        self.0.found_commit
+    }
+
     /// Bytes written to the file through this handle, for tests and measurements.
     pub fn bytes_written(&self) -> u64 {
         self.0.written.load(Ordering::Relaxed)
@@ -155,8 +163,8 @@ impl EncryptedFile {
             .map_err(|source| Error::io("read", &self.0.path, source))
     }
 
-    /// The first error that a redb operation hid, if there was one. redb passes errors on as text or as "previous I/O
-    /// error"; this is the one that it was told.
+    /// The first error that redb was told, if there was one: for when redb itself only says that there was an error
+    /// before.
     pub fn take_failure(&self) -> Option<Error> {
         self.state().failure.take()
     }
@@ -301,6 +309,30 @@ impl EncryptedFile {
         let mut state = self.state();
         (state.tree, state.mode) = (tree, Mode::Overlay);
         Ok(())
+    }
+
+    pub(super) fn medium(&self) -> &Arc<dyn Medium> {
+        &self.0.medium
+    }
+
+    /// Blocks up to the last one written.
+    pub(super) fn blocks(&self) -> u64 {
+        self.state().tree.blocks
+    }
+
+    /// Whether the tree vouches for a block.
+    pub(super) fn is_written(&self, block: u64) -> Result<bool, Error> {
+        let inner = &*self.0;
+        let mut state = self.state();
+        let seal = state
+            .tree
+            .seal(block, &inner.key, &*inner.medium, &inner.path)?;
+        Ok(seal.is_some())
+    }
+
+    /// Puts one block, as redb sees it, into `out`.
+    pub(super) fn read_one(&self, block: u64, out: &mut [u8; UNIT]) -> Result<(), Error> {
+        self.read_block(&mut self.state(), block, out)
     }
 
     pub(super) fn header(&self) -> Header {
@@ -608,12 +640,14 @@ impl EncryptedFile {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the first error for [`EncryptedFile::take_failure`] and gives redb one of its kind.
+    /// Gives redb the error to pass on, and keeps the first for [`EncryptedFile::take_failure`].
     fn tell<T>(&self, result: Result<T, Error>) -> io::Result<T> {
         result.map_err(|error| {
-            let told = io::Error::other(error.to_string());
-            self.state().failure.get_or_insert(error);
-            told
+            let mut state = self.state();
+            if state.failure.is_none() {
+                state.failure = error.again();
+            }
+            io::Error::other(error)
         })
     }
 }

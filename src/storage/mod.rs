@@ -4,6 +4,7 @@
 //! commit whole, and that nothing but sizes and key derivation parameters stands outside of sealed blocks.
 //! `docs/format.md` describes every byte, in the words used here.
 
+mod check;
 mod dense;
 mod error;
 mod file;

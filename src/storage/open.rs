@@ -121,7 +121,12 @@ impl LockedVault {
                 .map_err(|source| Error::io("write", &path, source))?;
         }
         Ok(EncryptedFile::new(
-            &path, medium, header, tree, master, mode,
+            &path,
+            medium.into(),
+            header,
+            tree,
+            master,
+            mode,
         ))
     }
 }
@@ -189,7 +194,14 @@ impl EncryptedFile {
             .map_err(|source| Error::io("create", path, source))?;
         let mut tree = Tree::new(header.vault_id);
         tree.commit = commit;
-        Ok(Self::new(path, medium, header, tree, master, Mode::Write))
+        Ok(Self::new(
+            path,
+            medium.into(),
+            header,
+            tree,
+            master,
+            Mode::Write,
+        ))
     }
 }
 
@@ -353,16 +365,18 @@ fn needs_repair(error: &redb::Error) -> bool {
 
 /// redb checks what it reads with assertions here and there; on a file that passes authentication none should ever fail,
 /// but a panic must not take the program down with an unexplained message.
-fn contained<T>(
+pub(super) fn contained<T>(
     file: &EncryptedFile,
     open: impl FnOnce() -> Result<T, DatabaseError>,
 ) -> Result<T, Error> {
     let path = || file.path().to_owned();
     match panic::catch_unwind(AssertUnwindSafe(open)) {
         Ok(Ok(database)) => Ok(database),
-        Ok(Err(error)) => Err(file.take_failure().unwrap_or_else(|| Error::Database {
-            path: path(),
-            source: Box::new(error.into()),
+        Ok(Err(error)) => Err(Error::behind(error.into()).unwrap_or_else(|error| {
+            file.take_failure().unwrap_or_else(|| Error::Database {
+                path: path(),
+                source: Box::new(error),
+            })
         })),
         Err(_) => Err(file.take_failure().unwrap_or_else(|| Error::Damaged {
             path: path(),

@@ -44,18 +44,30 @@ impl CheckReport {
 }
 
 impl Vault {
-    /// Reads everything and checks it: every block is authenticated on the way, redb's own structure, versions that don't
-    /// overlap, indexes that lead to every row, the links of the audit log.
+    /// Reads everything and checks it: every block in use is authenticated on the way, redb's own structure, versions
+    /// that don't overlap, indexes that lead to every row, the links of the audit log. Writes nothing.
     ///
     /// # Errors
     /// [`Error`] when something can't be read at all.
     pub fn check(&mut self, progress: &dyn Progress) -> Result<CheckReport, Error> {
         let mut report = CheckReport::default();
         progress.start("checking the database", None);
-        if !self.check_database()? {
-            report.problem("redb finds its own structure inconsistent".to_owned());
+        for problem in self.check_database()? {
+            report.problem(problem);
         }
         progress.finish();
+        match self.check_contents(&mut report, progress) {
+            // What is said already tells why.
+            Err(_) if !report.problems.is_empty() => Ok(report),
+            other => other.map(|()| report),
+        }
+    }
+
+    fn check_contents(
+        &self,
+        report: &mut CheckReport,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
         let reader = self.reader()?;
         let runs = super::run::runs(reader.store())?;
         report.runs = runs.len() as u64;
@@ -74,13 +86,13 @@ impl Vault {
                 .filter(|run| run.source.id == source.id)
                 .map(|run| Moment::from(run.effective_at))
                 .collect();
-            report.apps += relation::<AppBody>(&reader, source.id, &times, &mut report)?;
-            report.accounts += relation::<AccountBody>(&reader, source.id, &times, &mut report)?;
-            report.tokens += relation::<TokenBody>(&reader, source.id, &times, &mut report)?;
-            indexes(&reader, source.id, &mut report, progress)?;
+            report.apps += relation::<AppBody>(&reader, source.id, &times, report)?;
+            report.accounts += relation::<AccountBody>(&reader, source.id, &times, report)?;
+            report.tokens += relation::<TokenBody>(&reader, source.id, &times, report)?;
+            indexes(&reader, source.id, report, progress)?;
         }
         progress.finish();
-        index_entries(&reader, &mut report)?;
+        index_entries(&reader, report)?;
         for entry in audit::entries(reader.store(), &self.keys.audit)? {
             report.audit_entries += 1;
             if !entry.linked {
@@ -90,7 +102,7 @@ impl Vault {
                 ));
             }
         }
-        Ok(report)
+        Ok(())
     }
 }
 

@@ -50,11 +50,19 @@ pub enum Error {
     RewriteDiffers,
 }
 
+impl Error {
+    /// What the file below told redb, or what redb itself says.
+    pub(super) fn of_redb(error: redb::Error) -> Self {
+        storage::Error::behind(error)
+            .map_or_else(|own| Self::Database(Box::new(own)), Self::Storage)
+    }
+}
+
 macro_rules! from_redb {
     ($($error:ty),+) => {
         $(impl From<$error> for Error {
             fn from(error: $error) -> Self {
-                Self::Database(Box::new(error.into()))
+                Self::of_redb(error.into())
             }
         })+
     };
@@ -64,5 +72,7 @@ from_redb!(
     redb::TransactionError,
     redb::TableError,
     redb::StorageError,
+    redb::DatabaseError,
+    redb::CompactionError,
     redb::CommitError
 );

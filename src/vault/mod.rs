@@ -254,19 +254,29 @@ impl Vault {
         })
     }
 
-    fn check_database(&mut self) -> Result<bool, Error> {
+    /// What is wrong below the table.
+    fn check_database(&mut self) -> Result<Vec<String>, Error> {
+        if let Some(file) = &self.file {
+            return Ok(file.check(open::CACHE_BYTES)?);
+        }
         let Opened::Write(database) = &mut self.database else {
-            return Ok(true);
+            return Ok(Vec::new());
         };
-        let result = database.check_integrity();
-        result.map_err(|error| self.told(error.into()))
+        match database.check_integrity() {
+            Ok(true) => Ok(Vec::new()),
+            Ok(false) => Ok(vec!["redb finds its own structure inconsistent".to_owned()]),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The file's own error in place of what redb made of it.
     fn told(&self, error: redb::Error) -> Error {
-        match self.file.as_ref().and_then(EncryptedFile::take_failure) {
-            Some(failure) => Error::Storage(failure),
-            None => Error::Database(Box::new(error)),
+        match Error::of_redb(error) {
+            Error::Database(error) => {
+                let failure = self.file.as_ref().and_then(EncryptedFile::take_failure);
+                failure.map_or(Error::Database(error), Error::Storage)
+            }
+            told => told,
         }
     }
 }

@@ -100,10 +100,7 @@ impl Vault {
         let copied = copy(self, &database, progress)?;
         progress.start("compacting", None);
         // Not yet published, so redb may relocate its pages as it likes.
-        while database
-            .compact()
-            .map_err(|error| Error::Database(Box::new(error.into())))?
-        {}
+        while database.compact()? {}
         let new = Self::over_file(new.clone(), Redb::Write(database))?;
         if digest(&new)? != copied {
             return Err(Error::RewriteDiffers);
@@ -241,4 +238,4 @@ fn add(hasher: &mut blake3::Hasher, key: &[u8], value: &[u8]) {
 }
 
 /// redb's page cache, which holds plaintext; its default is 1 GiB.
-const CACHE_BYTES: usize = 64 << 20;
+pub(super) const CACHE_BYTES: usize = 64 << 20;
