@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{
     EncryptedFile, Error,
+    dense::Dense,
     file::Mode,
     header::Header,
     layout::{BLOCKS_PER_LEAF, UNIT},
@@ -30,7 +31,9 @@ impl EncryptedFile {
         let mut builder = Builder::new();
         builder.set_cache_size(cache_bytes);
         builder.set_check_integrity_on_open(true);
-        let opened = contained(&overlay, || builder.create_with_backend(overlay.clone()));
+        let opened = contained(&overlay, || {
+            builder.create_with_backend(Dense(overlay.clone()))
+        });
         Ok(match opened {
             Ok(_) => Vec::new(),
             Err(error @ Error::Io { .. }) => return Err(error),
