@@ -78,6 +78,11 @@ impl Disk {
         self.state().log.clone()
     }
 
+    /// Alters a byte behind everybody's back.
+    pub(crate) fn flip(&self, at: usize, mask: u8) {
+        self.state().bytes[at] ^= mask;
+    }
+
     /// How many operations it was told so far.
     pub(crate) fn position(&self) -> usize {
         self.state().log.len()

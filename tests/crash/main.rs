@@ -3,10 +3,12 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "test helpers outside of #[test] functions"
 )]
 
+mod damage;
 mod disk;
 mod faults;
 mod power;
