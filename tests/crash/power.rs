@@ -1,7 +1,9 @@
 //! Power cuts and killed processes at every sync, also while the last one is being recovered from.
 
 use std::{
+    fs,
     panic::{self, AssertUnwindSafe},
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -10,19 +12,23 @@ use std::{
     time::Instant,
 };
 
-use tuskvault::{crypto::MasterKey, progress::Silent, storage::Access};
+use tuskvault::{
+    crypto::MasterKey,
+    progress::Silent,
+    storage::{self, Access, LockedVault},
+    vault::{self, Vault},
+};
 
 use crate::{
     disk::{Disk, Op, after_power_cut, apply},
     random::Random,
-    vaults::{Recording, Seen, Session, Step, open},
+    vaults::{PASSPHRASES, Recording, Seen, Session, Step, open, passphrase},
 };
 
 #[test]
 fn a_crash_at_any_moment_loses_nothing_that_was_acknowledged() {
     let seed = number_from("TUSKVAULT_CRASH_SEED").unwrap_or(2026);
     let cases = number_from("TUSKVAULT_CRASH_CASES").unwrap_or(20_000);
-    let only = number_from("TUSKVAULT_CRASH_SYNC");
     let recordings = recordings();
     let mut intervals: Vec<Interval<'_>> = recordings.iter().flat_map(intervals).collect();
     for (number, interval) in (0..).zip(&mut intervals) {
@@ -40,11 +46,9 @@ fn a_crash_at_any_moment_loses_nothing_that_was_acknowledged() {
     let share = cases.div_ceil(intervals.len() as u64);
     let work = || {
         while let Some(interval) = intervals.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if only.is_none_or(|only| only == interval.number) {
-                let (done, verdict) = interval.crash_often(seed, share);
-                count.fetch_add(done, Ordering::Relaxed);
-                failures.lock().unwrap().extend(verdict.err());
-            }
+            let (done, verdict) = interval.crash_often(seed, share);
+            count.fetch_add(done, Ordering::Relaxed);
+            failures.lock().unwrap().extend(verdict.err());
         }
     };
     thread::scope(|scope| {
@@ -55,12 +59,32 @@ fn a_crash_at_any_moment_loses_nothing_that_was_acknowledged() {
     println!("{count} crashes in {:.1} s", start.elapsed().as_secs_f64());
     assert!(
         failures.is_empty(),
-        "{} of {} syncs fail; TUSKVAULT_CRASH_SEED={seed} TUSKVAULT_CRASH_SYNC=… repeats one:\n{}",
+        "{} of {} syncs fail with TUSKVAULT_CRASH_SEED={seed}; TUSKVAULT_CRASH_IMAGE=… looks at one again:\n{}",
         failures.len(),
         intervals.len(),
         failures.join("\n")
     );
-    assert!(only.is_some() || count >= cases);
+    assert!(count >= cases);
+}
+
+/// The nonces and keys of a vault are never the same again, so what a failing case left is kept as it is.
+#[test]
+#[ignore = "looks at the file that TUSKVAULT_CRASH_IMAGE names"]
+fn look_at_what_a_crash_left() {
+    let image = fs::read(std::env::var("TUSKVAULT_CRASH_IMAGE").unwrap()).unwrap();
+    for access in [Access::Read, Access::Write] {
+        let disk = Disk::holding(image.clone());
+        let opened = PASSPHRASES.iter().find_map(|word| {
+            let locked = LockedVault::over(Path::new("vault"), disk.medium(), access).unwrap();
+            match Vault::unlock(locked, &passphrase(word)) {
+                Err(vault::Error::Storage(storage::Error::WrongCredentials { .. })) => None,
+                opened => Some(opened),
+            }
+        });
+        let mut vault = opened.expect("a passphrase opens it").unwrap();
+        println!("{access:?}: {}", Seen::of(&vault).unwrap().in_short());
+        println!("{:?}", vault.check(&Silent).unwrap().problems);
+    }
 }
 
 fn number_from(variable: &str) -> Option<u64> {
@@ -156,90 +180,89 @@ fn intervals(recording: &Recording) -> Vec<Interval<'_>> {
     intervals
 }
 
+/// The crashes of one interval.
+struct Crashes {
+    random: Random,
+    count: u64,
+    /// The one that is being looked at, after those that it came from.
+    trail: Vec<String>,
+    /// What it left.
+    image: Vec<u8>,
+}
+
 impl Interval<'_> {
     /// Lets crashes happen until there were so many, those during recoveries among them.
     fn crash_often(&self, seed: u64, share: u64) -> (u64, Result<(), String>) {
-        let mut random = Random::of_case(seed, self.number);
-        let mut count = 0;
-        while count < share {
-            let mut trail = Vec::new();
-            let run = || self.crash(&mut random, &mut count, &mut trail);
+        let mut crashes = Crashes {
+            random: Random::of_case(seed, self.number),
+            count: 0,
+            trail: Vec::new(),
+            image: Vec::new(),
+        };
+        while crashes.count < share {
+            crashes.trail.clear();
+            let run = || crashes.one(self, self.recording);
             let verdict = panic::catch_unwind(AssertUnwindSafe(run));
             if let Err(what) = verdict.unwrap_or(Err("it panicked".to_owned())) {
-                let failure = format!("sync {}, case {count}: {trail:?}: {what}", self.number);
+                let (count, trail) = (crashes.count, &crashes.trail);
+                let image = format!("{}/crash-{}.tusk", env!("CARGO_TARGET_TMPDIR"), self.number);
+                fs::write(&image, &crashes.image).unwrap();
+                let failure = format!("{image}, case {count}: {trail:?}: {what}");
                 return (count, Err(failure));
             }
         }
-        (count, Ok(()))
-    }
-
-    fn crash(
-        &self,
-        random: &mut Random,
-        count: &mut u64,
-        trail: &mut Vec<String>,
-    ) -> Result<(), String> {
-        // The sync itself is not over when the crash comes.
-        let end = random.index(self.ops.len());
-        let expected = self.recording.expected(self.start + end);
-        let (durable, ops) = (&self.durable, &self.ops[..end]);
-        let master = &self.recording.master;
-        crash(durable, ops, master, expected, random, count, trail)
+        (crashes.count, Ok(()))
     }
 }
 
-/// Lets one crash happen and looks at what is left; often the recovery crashes, too.
-fn crash(
-    durable: &[u8],
-    ops: &[Op],
-    master: &MasterKey,
-    expected: Option<&[Arc<Seen>]>,
-    random: &mut Random,
-    count: &mut u64,
-    trail: &mut Vec<String>,
-) -> Result<(), String> {
-    *count += 1;
-    let killed = random.below(4) == 0;
-    let disk = if killed {
-        Disk::after_kill(durable, ops)
-    } else {
-        Disk::holding(after_power_cut(durable, ops, random))
-    };
-    let how = if killed { "kill" } else { "power cut" };
-    trail.push(format!("{how} after {} operations", ops.len()));
-    let Some(expected) = expected else {
-        // Never at a vault's place: it need only not panic.
-        if let Ok(vault) = open(&disk, master, Access::Write) {
-            drop(Seen::of(&vault));
+impl Crashes {
+    /// Lets one crash happen between two syncs and looks at what is left; often the recovery crashes, too.
+    fn one(&mut self, interval: &Interval<'_>, recording: &Recording) -> Result<(), String> {
+        self.count += 1;
+        // The sync itself is not over when the crash comes.
+        let end = self.random.index(interval.ops.len());
+        let expected = recording.expected(interval.start + end);
+        let (durable, ops, master) = (&interval.durable, &interval.ops[..end], &recording.master);
+        let killed = self.random.below(4) == 0;
+        let disk = if killed {
+            Disk::after_kill(durable, ops)
+        } else {
+            Disk::holding(after_power_cut(durable, ops, &mut self.random))
+        };
+        let how = if killed { "kill" } else { "power cut" };
+        self.trail.push(format!("{how} after {end} operations"));
+        self.image = disk.bytes();
+        let Some(expected) = expected else {
+            // Never at a vault's place: it need only not panic.
+            if let Ok(vault) = open(&disk, master, Access::Write) {
+                drop(Seen::of(&vault));
+            }
+            return Ok(());
+        };
+        if self.random.below(3) == 0 {
+            let before = disk.position();
+            looked(&disk, master, Access::Read, expected)?;
+            if disk.position() != before {
+                return Err("reading wrote".to_owned());
+            }
+            return Ok(());
         }
-        return Ok(());
-    };
-    if random.below(3) == 0 {
-        let before = disk.position();
-        look(&disk, master, Access::Read, expected)?;
-        if disk.position() != before {
-            return Err("reading wrote".to_owned());
+        let base = if killed {
+            durable.to_vec()
+        } else {
+            disk.bytes()
+        };
+        let recovery = recover(&disk, base, master, expected, &mut self.random)?;
+        if self.trail.len() < 3 && self.random.below(2) == 0 {
+            let intervals = intervals(&recovery);
+            for _ in 0..2 {
+                let interval = self.random.one_of(&intervals);
+                self.one(interval, &recovery)?;
+                self.trail.pop();
+            }
         }
-        return Ok(());
+        Ok(())
     }
-    let base = if killed {
-        durable.to_vec()
-    } else {
-        disk.bytes()
-    };
-    let recovery = recover(&disk, base, master, expected, random)?;
-    if trail.len() < 3 && random.below(2) == 0 {
-        let intervals = intervals(&recovery);
-        for _ in 0..2 {
-            let interval = random.one_of(&intervals);
-            let end = random.index(interval.ops.len());
-            let expected = recovery.expected(interval.start + end);
-            let (durable, ops) = (&interval.durable, &interval.ops[..end]);
-            crash(durable, ops, master, expected, random, count, trail)?;
-            trail.pop();
-        }
-    }
-    Ok(())
 }
 
 /// Opens the vault for writing, does something, and closes it: a recording of its own.
@@ -296,21 +319,12 @@ fn recover(
     })
 }
 
-fn look(
-    disk: &Disk,
-    master: &MasterKey,
-    access: Access,
-    expected: &[Arc<Seen>],
-) -> Result<(), String> {
-    looked(disk, master, access, expected).map(drop)
-}
-
 fn looked(
     disk: &Disk,
     master: &MasterKey,
     access: Access,
     expected: &[Arc<Seen>],
-) -> Result<(tuskvault::vault::Vault, Arc<Seen>), String> {
+) -> Result<(Vault, Arc<Seen>), String> {
     let vault =
         open(disk, master, access).map_err(|error| format!("opening: {}", described(&error)))?;
     let seen = Seen::of(&vault).map_err(|error| format!("reading: {}", described(&error)))?;

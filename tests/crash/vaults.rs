@@ -382,5 +382,7 @@ pub(crate) fn histories(vault: &Vault) -> Result<Vec<KeyHistory>, Error> {
     vault.history(&Selector::all(), Moment::MAX)
 }
 
+/// Those that any slot is ever made with.
+pub(crate) const PASSPHRASES: [&str; 4] = [FIRST, SECOND, "third", "fourth"];
 const FIRST: &str = "first";
 const SECOND: &str = "second";
