@@ -87,3 +87,22 @@ fn holder(file: &File) -> Option<u32> {
 }
 
 const POLL: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_replaced_is_not_the_vault_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v");
+        std::fs::write(&path, "old").unwrap();
+        let old = open(&path, Access::Write).unwrap();
+        assert!(is_at(&old, &path).unwrap());
+        std::fs::write(folder.path().join("new"), "new").unwrap();
+        std::fs::rename(folder.path().join("new"), &path).unwrap();
+        assert!(!is_at(&old, &path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_at(&old, &path).unwrap());
+    }
+}
