@@ -240,5 +240,6 @@ fn run_start() -> RunStart {
         actor: actor(),
         note: None,
         accept_shrink: false,
+        origin: None,
     }
 }
