@@ -27,35 +27,19 @@ pub(crate) fn run(session: &Session<'_>, args: &Backup) -> Result<Exit, Failure>
     let surroundings = machine::surroundings();
     let mut found = connectors::discover(&surroundings);
     found.retain(|found| wanted(found.connector.name()));
-    for connector in connectors::all()
-        .iter()
-        .filter(|connector| wanted(connector.name()))
-    {
-        for place in connector
-            .usual_places(&surroundings)
-            .iter()
-            .filter(|place| !place.exists())
-        {
-            session.output.detail(&format!(
-                "{}: nothing at {}",
-                connector.name(),
-                place.display()
-            ));
-        }
-    }
-    let is_there = session.vault_path()?.exists();
-    if found.is_empty() && !is_there {
+    tell_empty_places(session, &surroundings, wanted);
+    let there_is_a_vault = std::fs::symlink_metadata(session.vault_path()?).is_ok();
+    if found.is_empty() && !there_is_a_vault {
         return Err(nothing(&args.connectors));
     }
-    let mut vault = match session.global.dry_run {
-        true if !is_there => None,
-        true => Some(session.open(Access::Read)?),
-        false => Some(session.open_or_create()?),
+    let mut vault = match (session.global.dry_run, there_is_a_vault) {
+        (true, true) => Some(session.open(Access::Read)?),
+        (true, false) => None,
+        (false, _) => Some(session.open_or_create()?),
     };
     if let Some(vault) = &vault {
-        let known = known(vault, &surroundings, &found)?;
-        let known = known.into_iter();
-        found.extend(known.filter(|found| wanted(found.connector.name())));
+        let known = known(session, vault, &surroundings, &found, wanted)?;
+        found.extend(known);
     }
     if found.is_empty() {
         return Err(nothing(&args.connectors));
@@ -67,17 +51,37 @@ pub(crate) fn run(session: &Session<'_>, args: &Backup) -> Result<Exit, Failure>
     Ok(tally.exit())
 }
 
+fn tell_empty_places(
+    session: &Session<'_>,
+    surroundings: &Surroundings,
+    wanted: impl Fn(&str) -> bool,
+) {
+    let connectors = connectors::all().iter();
+    for connector in connectors.filter(|connector| wanted(connector.name())) {
+        let places = connector.usual_places(surroundings);
+        for place in places.iter().filter(|place| !place.exists()) {
+            session.output.detail(&format!(
+                "{}: nothing at {}",
+                connector.name(),
+                place.display()
+            ));
+        }
+    }
+}
+
 /// Files that were imported on this machine before, that are still there and that `discover` does not look for.
 fn known(
+    session: &Session<'_>,
     vault: &Vault,
     surroundings: &Surroundings,
     found: &[Found],
+    wanted: impl Fn(&str) -> bool,
 ) -> Result<Vec<Found>, Failure> {
     let mut known = Vec::new();
     for source in vault.sources()? {
         let key = &source.key;
-        let Some(connector) =
-            connectors::find(&key.connector).filter(|connector| connector.is_live())
+        let Some(connector) = connectors::find(&key.connector)
+            .filter(|source| source.is_live() && wanted(source.name()))
         else {
             continue;
         };
@@ -86,7 +90,15 @@ fn known(
             Ok(snapshot) => snapshot.source == *key,
             Err(_) => path.starts_with(&found.path),
         };
-        if key.host != surroundings.host || !path.exists() || found.iter().any(is_found) {
+        if key.host != surroundings.host || found.iter().any(is_found) {
+            continue;
+        }
+        if !path.exists() {
+            // Not a run: a disk that is not mounted ends no token.
+            session.output.note(&format!(
+                "{} {} is not there any more; what it held stays as it was",
+                key.connector, key.location
+            ));
             continue;
         }
         // What the person named then because the file doesn't say it.
@@ -117,15 +129,11 @@ fn one(
     match &found.snapshot {
         Ok(snapshot) => {
             warn(session, snapshot, name);
-            match vault {
-                Some(vault) if !session.global.dry_run => {
-                    record(session, vault, found.connector, snapshot, &args.run)
-                }
-                _ => {
-                    would_record(session, snapshot);
-                    Ok(Exit::Done)
-                }
-            }
+            let Some(vault) = vault.filter(|_| !session.global.dry_run) else {
+                would_record(session, snapshot);
+                return Ok(Exit::Done);
+            };
+            record(session, vault, found.connector, snapshot, &args.run)
         }
         Err(error) => {
             session.output.failure(&Failure::unread(error, name));

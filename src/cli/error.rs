@@ -242,7 +242,7 @@ impl From<&connectors::Error> for Failure {
                 (Some(path), "mend or remove this file; it was not changed")
             }
             E::Ambiguous { path, .. } => (Some(path), "name the connector in place of `auto`"),
-            E::NeedsFile { .. } => (None, "give a path"),
+            E::NeedsFile { .. } => (None, "name the file, or the folder that holds it"),
             E::NotWritable { path, .. } | E::Io { path, .. } => (Some(path), "it was not changed"),
             _ => (None, "nothing was changed"),
         };

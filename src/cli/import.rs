@@ -22,6 +22,9 @@ use super::{
 };
 
 pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
+    if args.connector != AUTO {
+        find(&args.connector)?;
+    }
     let request = request(args)?;
     let is_piped = request.path == Path::new("-");
     if is_piped && session.global.password_file.as_deref() == Some(Path::new("-")) {
@@ -73,11 +76,9 @@ fn request(args: &Args) -> Result<ReadRequest, Failure> {
 
 /// Where the connector's client keeps its store, when nobody says.
 fn usual_place(connector: &str) -> Result<PathBuf, Failure> {
-    let places = match find(connector) {
-        Ok(connector) => connector.usual_places(&machine::surroundings()),
-        Err(failure) if connector != AUTO => return Err(failure),
-        Err(_) => Vec::new(),
-    };
+    let places = connectors::find(connector)
+        .map(|connector| connector.usual_places(&machine::surroundings()))
+        .unwrap_or_default();
     let there = places
         .iter()
         .find(|place| place.exists())
@@ -103,6 +104,13 @@ fn connector(
 ) -> Result<&'static dyn Source, Failure> {
     if args.connector != AUTO {
         return find(&args.connector);
+    }
+    if request.path == Path::new("-") {
+        // Material that can be read only once can't be tried out.
+        return Err(
+            Failure::new(Exit::BadSource, "`auto` can't look into standard input")
+                .hint("name the connector: `tuskvault import json -`"),
+        );
     }
     let connector = connectors::recognise(request)?;
     session.output.note(&format!(

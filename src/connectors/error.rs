@@ -47,7 +47,7 @@ pub enum Error {
         connectors: Vec<&'static str>,
     },
     /// This connector reads files only, nothing that comes through a pipe.
-    #[error("{connector} can't be read from standard input: give a path")]
+    #[error("{connector} can't be read from standard input")]
     NeedsFile {
         /// The connector.
         connector: &'static str,

@@ -11,6 +11,11 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// Tokens of toot's sample configuration, and one that it does not have.
+pub(crate) const ADA: &str = "UJTFvdToYI8_-YG8jwL3AklYSeF3ucpc9nbffBBEl9U";
+pub(crate) const CHIYO: &str = "bLmUYNytthbMEQoxF1MjEjq100_7MJGo1jtQBFFgPi8";
+pub(crate) const NEW: &str = "q3SWpZ0mYx5vTg7LrKc1hNdEeRtUi8oPaJbVfXzM2wA";
+
 /// The passphrase of every vault here.
 pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 
@@ -57,6 +62,15 @@ impl Home {
 
     pub(crate) fn add_toot(&self) {
         self.copy("toot/config.json", ".config/toot/config.json");
+    }
+
+    /// Writes the configuration of a bot, with a token that is nowhere else, and imports it.
+    pub(crate) fn import_bot(&self) -> PathBuf {
+        let config =
+            r#"{"instance": "social.example", "access_token": "p5Wq0mZx3vTg7LrKc1hNdEeRtUi8oPaJ"}"#;
+        let path = self.write("bot/config.json", config);
+        self.run(&["import", "auto", "bot/config.json"]).ok();
+        path
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -129,6 +143,22 @@ impl Home {
         fs::write(path, text.replace(from, to)).unwrap();
     }
 
+    /// Backs up a new token of toot's chiyo.
+    pub(crate) fn back_up_new_token(&self) {
+        self.edit(&self.toot(), CHIYO, NEW);
+        self.run(&["backup"]).ok();
+    }
+
+    /// The names of the files in a folder of this home, sorted.
+    pub(crate) fn files_in(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.file(folder)).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
     /// The program with these arguments, in this home, with nothing of the outer environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tuskvault"));
@@ -199,6 +229,19 @@ pub(crate) fn unprivileged(command: &mut Command) {
     if rustix::process::geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
+}
+
+/// The permissions of a file.
+pub(crate) fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// The texts under a key of each object.
+pub(crate) fn texts<'v>(objects: &'v [Value], key: &str) -> Vec<&'v str> {
+    let texts = objects.iter();
+    texts
+        .map(|object| object[key].as_str().unwrap_or("null"))
+        .collect()
 }
 
 /// What a run of the program came to.

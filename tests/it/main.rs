@@ -8,6 +8,7 @@
     reason = "tests and their helpers"
 )]
 
+mod backup;
 mod bad_input;
 mod demo;
 mod home;
