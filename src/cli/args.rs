@@ -336,6 +336,7 @@ pub(crate) struct History {
 )]
 pub(crate) struct Log {
     /// The number of a run
+    #[arg(conflicts_with_all = ["source", "since"])]
     pub(crate) run: Option<u64>,
     /// Only runs of sources whose connector or location holds this
     #[arg(long, value_name = "S")]

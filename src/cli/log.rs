@@ -33,6 +33,11 @@ fn all(session: &Session<'_>, args: &Log, vault: &Vault) -> Result<Exit, Failure
     runs.retain(|run| {
         Moment::from(run.effective_at) >= since && is_of(run, args.source.as_deref())
     });
+    if runs.is_empty() && (args.source.is_some() || args.since.is_some()) {
+        return Err(
+            Failure::new(Exit::NoMatch, "there is no such run").hint("`tuskvault log` lists all")
+        );
+    }
     if session.output.json {
         for run in &runs {
             session.output.object(&RunJson::new(run))?;
@@ -40,7 +45,7 @@ fn all(session: &Session<'_>, args: &Log, vault: &Vault) -> Result<Exit, Failure
         return Ok(Exit::Done);
     }
     if runs.is_empty() {
-        session.output.note("there is no such run");
+        session.output.note("the vault has no run yet");
         return Ok(Exit::Done);
     }
     let mut table = table(&["run", "when", "source", "tokens", "outcome", "note"]);
@@ -79,7 +84,15 @@ fn one(session: &Session<'_>, vault: &Vault, number: u64) -> Result<Exit, Failur
     let Some(run) = vault.run(number)? else {
         return Err(tuskvault::vault::Error::NoSuchRun { number }.into());
     };
-    let changes = vault.run_changes(number)?;
+    let mut changes = vault.run_changes(number)?;
+    // Ids differ from vault to vault, and so would their order.
+    changes.sort_by_cached_key(|change| {
+        (
+            change.relation,
+            change.key.to_string(),
+            change.kind.as_str(),
+        )
+    });
     if session.output.json {
         session.output.object(&RunJson::new(&run))?;
         for change in &changes {

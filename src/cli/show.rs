@@ -1,5 +1,6 @@
 //! `show`: one record in full.
 
+use serde_json::Value;
 use tuskvault::{
     connectors::json::{RecordJson, Reveal},
     model::{Record, Secret, User},
@@ -163,6 +164,7 @@ fn print_field(session: &Session<'_>, record: &Record, field: Field) -> Result<E
             Exit::NoMatch,
             format!("\"{}\" of {} is not known", field.name, record.key()),
         )
+        .hint("no source says it; `tuskvault show` prints what is known")
     };
     if field.secret {
         let secret: Option<&Secret> = match field.name {
@@ -177,11 +179,20 @@ fn print_field(session: &Session<'_>, record: &Record, field: Field) -> Result<E
     }
     let object = serde_json::to_value(RecordJson::new(record, Reveal::No)).unwrap_or_default();
     let pointer = format!("/{}", field.name.replace('.', "/"));
-    match object.pointer(&pointer).unwrap_or_default() {
-        serde_json::Value::Null => return Err(missing()),
-        serde_json::Value::String(text) => session.output.line(&shown(text))?,
-        serde_json::Value::Array(items) if items.iter().all(serde_json::Value::is_string) => {
-            let items: Vec<&str> = items.iter().filter_map(serde_json::Value::as_str).collect();
+    let value = object.pointer(&pointer).unwrap_or_default();
+    if value.is_null() {
+        return Err(missing());
+    }
+    if session.output.json {
+        session
+            .output
+            .object(&serde_json::json!({ "value": value }))?;
+        return Ok(Exit::Done);
+    }
+    match value {
+        Value::String(text) => session.output.line(&shown(text))?,
+        Value::Array(items) => {
+            let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
             session.output.line(&shown(&items.join(" ")))?;
         }
         other => session.output.line(&other.to_string())?,
@@ -200,7 +211,7 @@ const fn secret(name: &'static str) -> Field {
     Field { name, secret: true }
 }
 
-/// The names are those of the JSON record.
+/// The names are those of the JSON record; `sources` is no single value.
 const FIELDS: &[Field] = &[
     open("id"),
     open("instance"),
@@ -220,4 +231,10 @@ const FIELDS: &[Field] = &[
     open("app.scopes"),
     open("app.website"),
     open("app.base_url"),
+    open("app.superapp"),
+    open("app.confidential"),
+    open("app.owner"),
+    open("app.created_at"),
+    open("application_token"),
+    open("account_created_at"),
 ];

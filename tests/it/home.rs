@@ -64,6 +64,31 @@ impl Home {
         self.copy("toot/config.json", ".config/toot/config.json");
     }
 
+    /// A home whose vault learnt two backups of toot from another one: of 2026-03-01 and, with a new token of chiyo, of
+    /// 2026-03-03, each at noon UTC.
+    pub(crate) fn with_past() -> Self {
+        let there = Self::backed_up();
+        there.back_up_new_token();
+        let history = there
+            .run(&["export", "json", "--reveal", "--history"])
+            .ok()
+            .out;
+        let mut dated = String::new();
+        for line in history.lines() {
+            let mut object: Value = serde_json::from_str(line).unwrap();
+            if let Some(run) = object["run"].as_u64() {
+                let noon = format!("2026-03-0{}T12:00:00Z", run * 2 - 1);
+                object["effective_at"] = noon.clone().into();
+                object["recorded_at"] = noon.into();
+            }
+            dated.extend([object.to_string(), "\n".to_owned()]);
+        }
+        let here = Self::with_vault();
+        here.run_with_input(&["import", "json", "-"], dated.as_bytes())
+            .ok();
+        here
+    }
+
     /// Writes the configuration of a bot, with a token that is nowhere else, and imports it.
     pub(crate) fn import_bot(&self) -> PathBuf {
         let config =

@@ -16,6 +16,7 @@ mod hostile;
 mod prompts;
 #[path = "../python/mod.rs"]
 mod python;
+mod reading;
 mod readme;
 mod rollback;
 mod secrets;
