@@ -50,38 +50,43 @@ pub(crate) fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Failure>
         at: session.moment(args.as_of.as_ref(), &vault)?,
         all: args.all,
     };
+    // Before anything is noted or shown: what there is, and whether there is a place for it.
+    let count = count(&vault, args, &query)?;
+    if count == 0 && args.selector.is_some() {
+        return Err(session.no_match(&vault, selector, &query)?);
+    }
+    let mut target = Target::new(session, args)?;
     if session.global.dry_run {
-        return dry_run(session, &vault, args, &query);
+        session
+            .output
+            .note(&format!("would write {}", what(args, count)));
+        return Ok(Exit::Done);
     }
     if args.reveal {
         // Before anything is shown: what can't be noted isn't shown.
-        let records = count(&vault, &query)?;
-        let format = format_name(args.format).to_owned();
-        session.audit(
-            &mut vault,
-            &AuditEvent::Exported {
-                format,
-                selector: selector.to_string(),
-                records,
-            },
-        )?;
+        let event = AuditEvent::Exported {
+            format: format_name(args.format).to_owned(),
+            selector: selector.to_string(),
+            records: count,
+        };
+        session.audit(&mut vault, &event)?;
     }
-    let mut target = Target::new(session, args)?;
     let (written, left_out) = write(session, &vault, args, &query, &mut target)?;
-    if written == 0 && args.selector.is_some() {
-        return Err(session.no_match(&vault, selector, &query)?);
-    }
-    target.finish()?;
     for sentence in &left_out {
         session.output.warn(&format!("left out {sentence}"));
     }
-    if let Some(path) = &args.output {
-        let what = if args.history { "run" } else { "record" };
-        session.output.note(&format!(
-            "wrote {} to {}",
-            report::plural(written, what),
-            path.display()
-        ));
+    if written == 0 && !left_out.is_empty() {
+        return Err(Failure::new(
+            Exit::BadSource,
+            "this format can hold none of these records",
+        )
+        .hint("`export json` holds every record"));
+    }
+    target.finish()?;
+    if args.output.is_some() {
+        session
+            .output
+            .note(&format!("wrote {}", what(args, written)));
     }
     Ok(if left_out.is_empty() {
         Exit::Done
@@ -90,37 +95,30 @@ pub(crate) fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Failure>
     })
 }
 
-fn dry_run(
-    session: &Session<'_>,
-    vault: &Vault,
-    args: &Export,
-    query: &Query<'_>,
-) -> Result<Exit, Failure> {
-    let target = match &args.output {
-        Some(path) => path.display().to_string(),
-        None => "standard output".to_owned(),
-    };
-    let records = match query.selector.back {
-        0 => count(vault, query)?,
-        _ => session.records(vault, query)?.len() as u64,
-    };
-    if records == 0 && args.selector.is_some() {
-        return Err(session.no_match(vault, query.selector, query)?);
+/// How many records, or with `--history` runs, there are to write.
+fn count(vault: &Vault, args: &Export, query: &Query<'_>) -> Result<u64, Failure> {
+    if args.history {
+        return Ok(vault.runs()?.len() as u64);
     }
-    session.output.note(&format!(
-        "would write {} to {target}",
-        report::plural(records, "record")
-    ));
-    Ok(Exit::Done)
-}
-
-fn count(vault: &Vault, query: &Query<'_>) -> Result<u64, vault::Error> {
+    if query.selector.back > 0 {
+        let chosen = vault.choose(query)?;
+        return report::chosen(chosen, &query.selector.to_string()).map(|_| 1);
+    }
     let mut records = 0;
-    vault.records(query, |_| {
+    vault.records::<vault::Error>(query, |_| {
         records += 1;
-        Ok::<_, vault::Error>(())
+        Ok(())
     })?;
     Ok(records)
+}
+
+/// "4 records to out.json".
+fn what(args: &Export, count: u64) -> String {
+    let what = report::plural(count, if args.history { "run" } else { "record" });
+    match &args.output {
+        Some(path) => format!("{what} to {}", path.display()),
+        None => format!("{what} to standard output"),
+    }
 }
 
 /// Writes what is asked for; answers how many records that were, and what was left out.
@@ -163,7 +161,10 @@ fn write(
             (script.text, script.left_out)
         }
     };
-    target.write(text.as_bytes())?;
+    written = written.saturating_sub(left_out.len() as u64);
+    if written > 0 || left_out.is_empty() {
+        target.write(text.as_bytes())?;
+    }
     Ok((written, left_out))
 }
 

@@ -174,6 +174,11 @@ impl Home {
         self.run(&["backup"]).ok();
     }
 
+    /// How many entries the vault's audit log has.
+    pub(crate) fn audit_entries(&self) -> u64 {
+        self.json(&["check"])[0]["audit_entries"].as_u64().unwrap()
+    }
+
     /// The names of the files in a folder of this home, sorted.
     pub(crate) fn files_in(&self, folder: &str) -> Vec<String> {
         let entries = fs::read_dir(self.file(folder)).unwrap();

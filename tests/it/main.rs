@@ -11,6 +11,7 @@
 mod backup;
 mod bad_input;
 mod demo;
+mod export;
 mod home;
 mod hostile;
 mod prompts;
