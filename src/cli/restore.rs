@@ -1,10 +1,10 @@
 //! `restore`: put records back into a client app.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use tuskvault::{
     connectors::{self, Source, WriteRequest},
-    model::{Action, Outcome, Plan, PlannedChange, Record, Status},
+    model::{Action, Outcome, Plan, Record, Status},
     vault::{AuditEvent, Query, Vault},
 };
 
@@ -26,7 +26,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
     })?;
     let mut vault = session.open(session.access())?;
     let mut records = records(session, &vault, args)?;
-    let left_out = leave_out_dead(&mut records, args)?;
+    leave_out_dead(&mut records, args)?;
     let path = target(args, connector, &records)?;
     let request = WriteRequest {
         path,
@@ -34,8 +34,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
         replace_app: args.replace_app,
     };
     let prepared = sink.plan(&request, &records)?;
-    let mut plan = prepared.plan().clone();
-    plan.changes.extend(left_out);
+    let plan = prepared.plan().clone();
     if session.global.dry_run || !plan.writes() {
         show(session, &plan, None)?;
         return Ok(exit(&plan));
@@ -70,43 +69,55 @@ fn records(session: &Session<'_>, vault: &Vault, args: &Restore) -> Result<Vec<R
             &args.selector.to_string(),
         )?]);
     }
-    let records = session.records(vault, &query)?;
-    if records.is_empty() {
-        return Err(session.no_match(vault, &args.selector, &query)?);
+    let mut records = session.records(vault, &query)?;
+    if query.all {
+        // Of each key the token that works, else those that are known not to; never what is merely gone.
+        let current = records
+            .iter()
+            .filter(|record| record.status == Status::Active);
+        let current: BTreeSet<String> = current.map(|record| record.key().to_string()).collect();
+        records.retain(|record| {
+            record.status == Status::Active
+                || (is_dead(record) && !current.contains(&record.key().to_string()))
+        });
     }
-    Ok(records)
+    if !records.is_empty() {
+        return Ok(records);
+    }
+    let failure = session.no_match(vault, &args.selector, &query)?;
+    let everything = Query { all: true, ..query };
+    let is_all_dead = !session.records(vault, &everything)?.is_empty();
+    Err(if is_all_dead {
+        failure.hint("`--revoked keep` restores revoked and expired ones; `~1` or an id names an earlier one")
+    } else {
+        failure
+    })
 }
 
-/// Takes tokens that are known not to work out, unless they are asked for.
-fn leave_out_dead(
-    records: &mut Vec<Record>,
-    args: &Restore,
-) -> Result<Vec<PlannedChange>, Failure> {
+/// Whether the token is known not to work any more.
+fn is_dead(record: &Record) -> bool {
+    matches!(record.status, Status::Revoked | Status::Expired)
+}
+
+/// Takes tokens that are known not to work out, unless they are asked for; the only one is refused.
+fn leave_out_dead(records: &mut Vec<Record>, args: &Restore) -> Result<(), Failure> {
     if args.revoked != Dead::Skip {
-        return Ok(Vec::new());
+        return Ok(());
     }
-    let is_dead = |record: &Record| matches!(record.status, Status::Revoked | Status::Expired);
-    let mut left_out = Vec::new();
-    for record in records.iter().filter(|record| is_dead(record)) {
+    if let [record] = records.as_slice()
+        && is_dead(record)
+    {
         let why = format!(
             "token {} is {}; not restored",
             record.short_id(),
             report::status(record)
         );
-        if !args.all {
-            return Err(
-                Failure::new(Exit::BadSource, why).hint("`--revoked keep` restores it as it is")
-            );
-        }
-        left_out.push(PlannedChange {
-            id: record.id,
-            short_id: record.short_id(),
-            action: Action::Refuse,
-            detail: why,
-        });
+        return Err(
+            Failure::new(Exit::BadSource, why).hint("`--revoked keep` restores it as it is")
+        );
     }
     records.retain(|record| !is_dead(record));
-    Ok(left_out)
+    Ok(())
 }
 
 /// The file to write to: as given, else where the client keeps its store, else where the records were seen.

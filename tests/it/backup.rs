@@ -14,7 +14,7 @@ fn init_makes_a_private_vault_and_never_replaces_one() {
     assert_eq!(mode(home.vault().parent().unwrap()), 0o700);
     let before = fs::read(home.vault()).unwrap();
     home.run(&INIT).exits(1).says("nothing was changed");
-    assert_eq!(fs::read(home.vault()).unwrap(), before);
+    assert!(fs::read(home.vault()).unwrap() == before);
 }
 
 #[test]
@@ -412,5 +412,5 @@ fn a_dry_run_says_what_would_come_and_writes_nothing() {
         .says("of generic ~/bot/config.json");
     home.run(&["import", "auto", "bot/config.json", "--dry-run"])
         .ok();
-    assert_eq!(fs::read(home.vault()).unwrap(), before);
+    assert!(fs::read(home.vault()).unwrap() == before);
 }

@@ -19,6 +19,7 @@ mod prompts;
 mod python;
 mod reading;
 mod readme;
+mod restore;
 mod rollback;
 mod secrets;
 mod shrink;
