@@ -1,6 +1,10 @@
 //! `rekey` and `compact`: the vault written anew.
 
-use tuskvault::vault::{Rewritten, Vault, compact as compact_vault, rekey as rekey_vault};
+use tuskvault::{
+    crypto::SlotKind,
+    storage::EncryptedFile,
+    vault::{Rewritten, Vault, compact as compact_vault, rekey as rekey_vault},
+};
 
 use super::{
     args::{Compact, Rekey},
@@ -9,11 +13,9 @@ use super::{
 };
 
 pub(crate) fn rekey(session: &Session<'_>, args: &Rekey) -> Result<Exit, Failure> {
-    let vault = session.open(session.access())?;
-    let dropped = vault
-        .file()
-        .map_or(0, |file| file.slots().len())
-        .saturating_sub(1);
+    let (vault, current) = session.open_with_credentials(session.access())?;
+    let slots = vault.file().map(EncryptedFile::slots).unwrap_or_default();
+    let dropped = slots.len().saturating_sub(1);
     if session.global.dry_run {
         session
             .output
@@ -25,7 +27,11 @@ pub(crate) fn rekey(session: &Session<'_>, args: &Rekey) -> Result<Exit, Failure
             "The new key gets one key slot; {dropped} other must be added again with `key add`. Go on?"
         ))?;
     }
-    let credentials = session.slot_credentials(&args.new, None)?;
+    // What the former slot asked for besides a passphrase, the new one goes on asking for.
+    let asks_for_both = SlotKind::of(&current) == Some(SlotKind::Both)
+        && slots.iter().any(|slot| slot.kind == SlotKind::Both);
+    let kept_key_file = current.key_file.filter(|_| asks_for_both);
+    let credentials = session.slot_credentials(&args.new, kept_key_file)?;
     let kdf = session.kdf(args.new.kdf)?;
     let bars = session.output.bars();
     let (actor, now) = (&session.actor, session.now);

@@ -14,6 +14,7 @@ mod demo;
 mod export;
 mod home;
 mod hostile;
+mod keys;
 mod prompts;
 #[path = "../python/mod.rs"]
 mod python;
@@ -23,4 +24,5 @@ mod restore;
 mod rollback;
 mod secrets;
 mod shrink;
+mod status;
 mod toot;
