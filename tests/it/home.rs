@@ -242,7 +242,12 @@ impl Program {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let program = Self { folder };
-        fs::copy(env!("CARGO_BIN_EXE_tuskvault"), program.path()).unwrap();
+        // By a process of its own: a file that this one has open for writing can't be run, and a test beside this one
+        // may start a process that inherits it.
+        let mut copy = Command::new("cp");
+        copy.arg(env!("CARGO_BIN_EXE_tuskvault"))
+            .arg(program.path());
+        assert!(copy.status().unwrap().success());
         program
     }
 
