@@ -137,6 +137,9 @@ fn one(
         }
         Err(error) => {
             session.output.failure(&Failure::unread(error, name));
+            if let Some(vault) = vault.filter(|_| !session.global.dry_run) {
+                session.remember_unread(vault, name, &found.path);
+            }
             Ok(Exit::BadSource)
         }
     }

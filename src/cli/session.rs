@@ -191,6 +191,14 @@ impl<'o> Session<'o> {
         }
     }
 
+    /// Remembers that a source of this machine could not be read, so that `status` tells.
+    pub(crate) fn remember_unread(&self, vault: &Vault, connector: &str, path: &Path) {
+        if let Some(file) = vault.file() {
+            let host = &self.actor.host;
+            State::update(|state| state.remember_unread(file.vault_id(), connector, host, path));
+        }
+    }
+
     /// The same after a rewrite.
     pub(crate) fn remember_rewritten(&self, file: &EncryptedFile) {
         State::update(|state| {

@@ -147,6 +147,14 @@ impl State {
             });
             vault.sources.len() - 1
         });
+        // A folder that could not be read holds a file that now was.
+        let file = Path::new(&key.location);
+        let is_stale = |known: &SourceState| {
+            known.backups.is_empty()
+                && (&known.source, &known.host) == (&key.connector, &key.host)
+                && known.location != key.location
+                && file.starts_with(&known.location)
+        };
         let Some(source) = vault.sources.get_mut(at) else {
             return;
         };
@@ -154,8 +162,43 @@ impl State {
         source.backups.push(run.recorded_at);
         let surplus = source.backups.len().saturating_sub(KEPT_BACKUPS);
         source.backups.drain(..surplus);
+        vault.sources.retain(|known| !is_stale(known));
+    }
+
+    /// Remembers that the sources at this path, a file or the folder that holds them, could not be read.
+    pub(crate) fn remember_unread(
+        &mut self,
+        id: VaultId,
+        connector: &str,
+        host: &str,
+        path: &Path,
+    ) {
+        let Some(vault) = self.vaults.get_mut(&id.to_string()) else {
+            return;
+        };
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut is_known = false;
+        for known in &mut vault.sources {
+            let is_there = Path::new(&known.location).starts_with(&path);
+            if known.source == connector && known.host == host && is_there {
+                FAILED.clone_into(&mut known.outcome);
+                is_known = true;
+            }
+        }
+        if !is_known {
+            vault.sources.push(SourceState {
+                source: connector.to_owned(),
+                location: path.display().to_string(),
+                host: host.to_owned(),
+                outcome: FAILED.to_owned(),
+                backups: Vec::new(),
+            });
+        }
     }
 }
+
+/// The outcome of a backup that could not read its source.
+const FAILED: &str = "failed";
 
 /// The word for an outcome in JSON and tables.
 pub(crate) fn outcome_word(outcome: RunOutcome) -> &'static str {

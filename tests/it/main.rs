@@ -26,3 +26,4 @@ mod secrets;
 mod shrink;
 mod status;
 mod toot;
+mod unread;
