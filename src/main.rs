@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     cli::harden::process();
     let parsed = match cli::args::Cli::typed() {
         Ok(parsed) => parsed,
-        Err(error) => return cli::output::usage(&error).into(),
+        Err(error) => return cli::output::usage(error).into(),
     };
     let output = cli::output::Output::new(&parsed.global);
     match cli::contained(|| cli::run(parsed, &output)) {

@@ -14,13 +14,13 @@ use tuskvault::model::{Domain, Selector};
     name = "tuskvault",
     version,
     max_term_width = 100,
-    subcommand_required = true,
-    arg_required_else_help = true
+    subcommand_required = true
 )]
 #[command(
     after_help = "Try `tuskvault demo`: a guided tour on a throw-away vault.\n\
-Exit codes: 0 done, 1 failed, 2 usage or no password, 3 wrong password or key, 4 vault damaged or of a later version,\n\
-5 nothing matches, 6 ambiguous, 7 vault in use, 8 source or target can't be read or written, 9 done in part."
+Exit codes: 0 done, 1 failed, 2 usage or no password, 3 wrong password or key,\n\
+4 vault damaged or of a later version, 5 nothing matches, 6 ambiguous, 7 vault in use,\n\
+8 source or target can't be read or written, 9 done in part."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -38,13 +38,20 @@ pub(crate) struct Cli {
 )]
 pub(crate) struct Global {
     /// The vault file [default: vault.tusk in the data folder of this system]
-    #[arg(long, global = true, env = "TUSKVAULT_VAULT", value_name = "PATH")]
+    #[arg(
+        long,
+        global = true,
+        env = "TUSKVAULT_VAULT",
+        hide_env_values = true,
+        value_name = "PATH"
+    )]
     pub(crate) vault: Option<PathBuf>,
     /// File whose first line is the passphrase; `-` reads standard input
     #[arg(
         long,
         global = true,
         env = "TUSKVAULT_PASSWORD_FILE",
+        hide_env_values = true,
         value_name = "PATH"
     )]
     pub(crate) password_file: Option<PathBuf>,
@@ -53,11 +60,18 @@ pub(crate) struct Global {
         long,
         global = true,
         env = "TUSKVAULT_PASSWORD_COMMAND",
+        hide_env_values = true,
         value_name = "CMD"
     )]
     pub(crate) password_command: Option<String>,
     /// Key file, alone or with a passphrase
-    #[arg(long, global = true, env = "TUSKVAULT_KEY_FILE", value_name = "PATH")]
+    #[arg(
+        long,
+        global = true,
+        env = "TUSKVAULT_KEY_FILE",
+        hide_env_values = true,
+        value_name = "PATH"
+    )]
     pub(crate) key_file: Option<PathBuf>,
     /// Print JSON Lines: one object per line, nothing else
     #[arg(long, global = true)]
@@ -369,10 +383,17 @@ pub(crate) struct Key {
 #[derive(Subcommand)]
 pub(crate) enum KeyCommand {
     /// List the key slots; needs no password
+    #[command(after_help = "Example:\n  tuskvault key list")]
     List,
     /// Add a key slot
+    #[command(
+        after_help = "Examples:\n  tuskvault key add\n  tuskvault key add --new-password-file new.txt --kdf-memory 64   # for a small machine\n  tuskvault key add --new-key-file ~/stick/vault.key --no-passphrase"
+    )]
     Add(NewKey),
     /// Change what opens a key slot
+    #[command(
+        after_help = "Examples:\n  tuskvault key change\n  tuskvault key change 1 --new-password-file new.txt"
+    )]
     Change {
         /// The slot [default: the only one of the kind that is given]
         slot: Option<u8>,
@@ -380,11 +401,13 @@ pub(crate) enum KeyCommand {
         new: NewKey,
     },
     /// Remove a key slot, but never the last
+    #[command(after_help = "Example:\n  tuskvault key remove 1")]
     Remove {
         /// The slot
         slot: u8,
     },
     /// Make a new key file
+    #[command(after_help = "Example:\n  tuskvault key new-file ~/stick/vault.key")]
     NewFile {
         /// Where
         path: PathBuf,

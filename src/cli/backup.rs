@@ -130,8 +130,7 @@ fn one(
         Ok(snapshot) => {
             warn(session, snapshot, name);
             let Some(vault) = vault.filter(|_| !session.global.dry_run) else {
-                would_record(session, snapshot);
-                return Ok(Exit::Done);
+                return would_record(session, snapshot).map(|()| Exit::Done);
             };
             record(session, vault, found.connector, snapshot, &args.run)
         }

@@ -26,14 +26,14 @@ pub(crate) fn run(session: &Session<'_>) -> Result<Exit, Failure> {
             "problems": report.problems,
         }))?;
     } else if well {
-        session.output.line(&format!(
+        session.output.line(&shown(&format!(
             "{} is well: {}, {}, {} of tokens, an audit log of {} entries: all of it read and authenticated",
             path.display(),
             plural(report.sources, "source"),
             plural(report.runs, "run"),
             plural(report.tokens, "version"),
             report.audit_entries,
-        ))?;
+        )))?;
     }
     if well {
         return Ok(Exit::Done);

@@ -1,6 +1,10 @@
 //! The one table from what went wrong to exit code, path and hint.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use tuskvault::{
     connectors,
@@ -67,21 +71,34 @@ impl Failure {
     }
 
     /// A file of our own (not a vault, not a client's) that can't be used.
-    pub(crate) fn file(doing: &str, path: &std::path::Path, error: &io::Error) -> Self {
-        Self::new(
-            Exit::Failed,
-            format!("cannot {doing} {}: {error}", path.display()),
-        )
-        .path(path)
+    pub(crate) fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
+        let path_shown = path.display();
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return Self::new(Exit::Failed, format!("{path_shown} exists already"))
+                .path(path)
+                .hint("nothing was changed; name another file");
+        }
+        let why = plain(error);
+        Self::new(Exit::Failed, format!("cannot {doing} {path_shown}: {why}")).path(path)
+    }
+}
+
+/// What the system said, without the number that it gives it, and without what a package adds behind that: the path is
+/// named already, as the person typed it.
+pub(crate) fn plain(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
     }
 }
 
 /// The error and its causes, joined once.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = plain(error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        let next = error.to_string();
+        let next = plain(error);
         if !text.ends_with(&next) {
             text = format!("{text}: {next}");
         }
@@ -327,6 +344,10 @@ fn wrong_key_hint(given: SlotKind, slots: &[SlotKind]) -> String {
     }
     "nothing was changed; try again".to_owned()
 }
+
+/// What to do where nobody can be asked for what a new key slot is opened with.
+pub(crate) const NO_NEW_PASSWORD: &str =
+    "give `--new-password-file`, or `--new-key-file` and `--no-passphrase`";
 
 /// What to do where nobody can be asked.
 pub(crate) const NO_PASSWORD: &str = "set TUSKVAULT_PASSWORD_FILE or TUSKVAULT_PASSWORD_COMMAND, or give `--password-file`, `--password-command` or `--key-file`";

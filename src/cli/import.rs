@@ -53,7 +53,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
     };
     warn(session, &snapshot, connector.name());
     if session.global.dry_run {
-        would_record(session, &snapshot);
+        would_record(session, &snapshot)?;
         return Ok(Exit::Done);
     }
     let mut vault = session.open_or_create()?;
@@ -157,8 +157,11 @@ fn history_in(
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
     let bytes = match piped {
         Some(bytes) => bytes.clone(),
-        None => files::read_bounded(path, json::MAX_BYTES)
-            .map_err(|error| Failure::file("read", path, &error).with(Exit::BadSource))?,
+        None => files::read_bounded(path, json::MAX_BYTES).map_err(|error| {
+            Failure::file("read", path, &error)
+                .with(Exit::BadSource)
+                .hint("`--path` names a file; it was not changed")
+        })?,
     };
     Ok(json::history::is_history(&bytes).then_some(bytes))
 }
@@ -168,10 +171,8 @@ fn import_history(session: &Session<'_>, path: &Path, material: &[u8]) -> Result
     // All of it is read before any of it is recorded.
     let runs = json::history::replay(material, path).collect::<Result<Vec<_>, _>>()?;
     if session.global.dry_run {
-        session.output.note(&format!(
-            "would record {}",
-            report::plural(runs.len() as u64, "run")
-        ));
+        let runs = report::plural(runs.len() as u64, "run");
+        session.output.would(&format!("take over {runs}"))?;
         return Ok(Exit::Done);
     }
     let mut vault = session.open_or_create()?;
@@ -212,15 +213,27 @@ fn import_history(session: &Session<'_>, path: &Path, material: &[u8]) -> Result
 }
 
 /// What a dry run says of a snapshot.
-pub(crate) fn would_record(session: &Session<'_>, snapshot: &Snapshot) {
+pub(crate) fn would_record(session: &Session<'_>, snapshot: &Snapshot) -> Result<(), Failure> {
     let key = &snapshot.source;
-    session.output.note(&format!(
-        "would record {} and {} of {} {}",
+    let warnings = snapshot.warnings.iter();
+    if session.output.json {
+        return session.output.object(&serde_json::json!({
+            "dry_run": true,
+            "source": key.connector,
+            "location": key.location,
+            "tokens": snapshot.tokens.len(),
+            "apps": snapshot.apps.len(),
+            "accounts": snapshot.accounts.len(),
+            "warnings": warnings.map(|warning| &warning.message).collect::<Vec<_>>(),
+        }));
+    }
+    session.output.would(&format!(
+        "record {} and {} of {} {}",
         report::plural(snapshot.tokens.len() as u64, "token"),
         report::plural(snapshot.apps.len() as u64, "app"),
         key.connector,
         key.location
-    ));
+    ))
 }
 
 /// Records a snapshot as a run and reports it.

@@ -16,7 +16,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Init) -> Result<Exit, Failure> {
     if session.global.dry_run {
         session
             .output
-            .note(&format!("would create {}", path.display()));
+            .would(&format!("create {}", path.display()))?;
         return Ok(Exit::Done);
     }
     let kdf = session.kdf(args.kdf)?;

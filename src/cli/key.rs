@@ -21,10 +21,7 @@ pub(crate) fn run(session: &Session<'_>, command: &KeyCommand) -> Result<Exit, F
         return list(session);
     }
     if session.global.dry_run {
-        session.output.note(match command {
-            KeyCommand::NewFile { .. } => "would make a key file",
-            _ => "would change what opens the vault",
-        });
+        session.output.would(&what(command))?;
         return Ok(Exit::Done);
     }
     match command {
@@ -42,6 +39,20 @@ pub(crate) fn run(session: &Session<'_>, command: &KeyCommand) -> Result<Exit, F
         }
     }
     Ok(Exit::Done)
+}
+
+/// What a command would do.
+fn what(command: &KeyCommand) -> String {
+    match command {
+        KeyCommand::List => "list the key slots".to_owned(),
+        KeyCommand::Add(_) => "add a key slot".to_owned(),
+        KeyCommand::Change { slot: None, .. } => "change what opens the key slot".to_owned(),
+        KeyCommand::Change {
+            slot: Some(slot), ..
+        } => format!("change what opens key slot {slot}"),
+        KeyCommand::Remove { slot } => format!("remove key slot {slot}"),
+        KeyCommand::NewFile { path } => format!("make the key file {}", path.display()),
+    }
 }
 
 fn list(session: &Session<'_>) -> Result<Exit, Failure> {

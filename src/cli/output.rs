@@ -7,12 +7,13 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
+use clap::{CommandFactory, Parser, builder::StyledStr, error::ErrorKind};
 use serde::Serialize;
 use tuskvault::{connectors::json, model::Secret};
 use zeroize::Zeroizing;
 
 use super::{
-    args::{Color, Global},
+    args::{Cli, Color, Global},
     error::{Exit, Failure},
     machine::with_tildes,
     progress::Bars,
@@ -74,6 +75,14 @@ impl Output {
     /// A heading within the answer.
     pub(crate) fn heading(&self, text: &str) -> Result<(), Failure> {
         self.line(&format!("{BOLD}{text}{BOLD:#}"))
+    }
+
+    /// The answer to `--dry-run`: what would be done without it.
+    pub(crate) fn would(&self, what: &str) -> Result<(), Failure> {
+        if self.json {
+            return self.object(&serde_json::json!({ "dry_run": true, "would": what }));
+        }
+        self.line(&shown(&format!("would {what}")))
     }
 
     /// A line of the answer that ends in a secret, which goes nowhere but there.
@@ -176,8 +185,12 @@ impl Output {
 
 /// Says what clap has to say: help on standard output, everything else on standard error, as JSON where that was asked
 /// for.
-pub(crate) fn usage(error: &clap::Error) -> Exit {
-    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+pub(crate) fn usage(error: clap::Error) -> Exit {
+    let arguments: Vec<String> = std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    let error = harmless(error, &arguments);
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
     if error.use_stderr() && wants_json {
         let text = error.render().to_string();
         let mut paragraphs = text
@@ -194,10 +207,8 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
         });
         // Nobody is left to be told that standard error is gone.
         drop(writeln!(io::stderr(), "{}", *json_line(&object)));
-    } else if error.use_stderr() && steers(&error.render().to_string()) {
-        for line in error.render().to_string().lines() {
-            drop(writeln!(io::stderr(), "{}", shown(line)));
-        }
+    } else if error.kind() == ErrorKind::MissingSubcommand {
+        drop(write!(io::stderr(), "{}", help(&arguments)));
     } else {
         drop(error.print());
     }
@@ -208,9 +219,29 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
     }
 }
 
-/// Whether what was typed, as it is quoted here, would steer the terminal.
-fn steers(text: &str) -> bool {
-    text.chars().any(|c| c != '\n' && is_steering(c))
+/// The help for who names no command. clap shows it only where nothing at all is given, and takes an environment
+/// variable for given.
+fn help(arguments: &[String]) -> StyledStr {
+    let mut program = Cli::command();
+    program.build();
+    let mut named = arguments.iter().skip(1);
+    let command = named.find_map(|name| program.find_subcommand(name));
+    command.unwrap_or(&program).clone().render_help()
+}
+
+/// The same error about arguments in which nothing steers a terminal: a script may have taken them from somewhere.
+fn harmless(error: clap::Error, arguments: &[String]) -> clap::Error {
+    if !arguments.iter().any(|text| text.chars().any(is_steering)) {
+        return error;
+    }
+    let spelled_out = arguments.iter().map(|text| shown(text).into_owned());
+    match Cli::try_parse_from(spelled_out) {
+        Err(error) => error,
+        Ok(_) => Cli::command().error(
+            ErrorKind::InvalidValue,
+            "an argument holds control or invisible characters",
+        ),
+    }
 }
 
 fn one_line(text: &str) -> String {

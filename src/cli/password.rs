@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::{
     args::Global,
-    error::{Failure, NO_PASSWORD},
+    error::{Failure, NO_NEW_PASSWORD, NO_PASSWORD, plain},
     machine,
     output::{Output, shown},
 };
@@ -69,8 +69,9 @@ pub(crate) fn from_file(path: &Path, output: &Output) -> Result<Passphrase, Fail
     }
     let bytes = files::read_bounded(path, MAX_BYTES as u64).map_err(|error| {
         Failure::usage(format!(
-            "cannot read the password file {}: {error}",
-            path.display()
+            "cannot read the password file {}: {}",
+            path.display(),
+            plain(&error)
         ))
         .path(path)
         .hint(NO_PASSWORD)
@@ -129,18 +130,30 @@ fn first_line(bytes: &[u8], origin: &str) -> Result<Passphrase, Failure> {
 
 /// Asks for the passphrase of a vault.
 pub(crate) fn ask(vault: &Path) -> Result<Passphrase, Failure> {
-    prompt(&format!("Passphrase for {}: ", vault.display()))
+    prompt(
+        &format!("Passphrase for {}: ", vault.display()),
+        NO_PASSWORD,
+    )
 }
 
-/// Asks for a new passphrase, twice.
-pub(crate) fn ask_new(what: &str) -> Result<Passphrase, Failure> {
-    let first = prompt(&format!("New passphrase for {what}: "))?;
+/// Asks for the passphrase of a new vault, twice.
+pub(crate) fn ask_for_vault() -> Result<Passphrase, Failure> {
+    ask_twice("New passphrase for the vault: ", NO_PASSWORD)
+}
+
+/// Asks for the passphrase of a new key slot, twice.
+pub(crate) fn ask_for_slot() -> Result<Passphrase, Failure> {
+    ask_twice("New passphrase for the key slot: ", NO_NEW_PASSWORD)
+}
+
+fn ask_twice(question: &str, otherwise: &str) -> Result<Passphrase, Failure> {
+    let first = prompt(question, otherwise)?;
     if first.is_empty() {
         return Err(Failure::usage(
             "an empty passphrase protects nothing; nothing was changed",
         ));
     }
-    if first != prompt("The same again: ")? {
+    if first != prompt("The same again: ", otherwise)? {
         return Err(Failure::usage(
             "the two passphrases differ; nothing was changed",
         ));
@@ -148,14 +161,13 @@ pub(crate) fn ask_new(what: &str) -> Result<Passphrase, Failure> {
     Ok(first)
 }
 
-fn prompt(question: &str) -> Result<Passphrase, Failure> {
+/// Asks; `otherwise` is what to do where nobody can be asked.
+fn prompt(question: &str, otherwise: &str) -> Result<Passphrase, Failure> {
     if !can_ask() {
-        return Err(
-            Failure::usage("there is no terminal to ask for a passphrase").hint(NO_PASSWORD),
-        );
+        return Err(Failure::usage("there is no terminal to ask for a passphrase").hint(otherwise));
     }
     let text = rpassword::prompt_password(asked(question)).map_err(|error| {
-        Failure::usage(format!("cannot ask for a passphrase: {error}")).hint(NO_PASSWORD)
+        Failure::usage(format!("cannot ask for a passphrase: {error}")).hint(otherwise)
     })?;
     Ok(Passphrase::new(text))
 }
@@ -164,10 +176,12 @@ fn prompt(question: &str) -> Result<Passphrase, Failure> {
 pub(crate) fn key_file(path: &Path) -> Result<KeyFile, Failure> {
     let bytes = files::read_bounded(path, MAX_BYTES as u64).map_err(|error| {
         Failure::usage(format!(
-            "cannot read the key file {}: {error}",
-            path.display()
+            "cannot read the key file {}: {}",
+            path.display(),
+            plain(&error)
         ))
         .path(path)
+        .hint("`tuskvault key new-file PATH` makes one")
     })?;
     KeyFile::parse(&bytes).map_err(|error| {
         let failure = Failure::from(error).path(path);

@@ -180,10 +180,12 @@ pub(crate) fn chosen(choice: Choice, selector: &str) -> Result<Record, Failure> 
 }
 
 fn ambiguous(records: &[Record], selector: &str) -> Failure {
-    let mut names: Vec<String> = records
-        .iter()
-        .map(|record| record.key().to_string())
-        .collect();
+    // A key without an app names every app of its account: such a record has a name of its own only in its id.
+    let name = |record: &Record| match record.key() {
+        key if key.app.is_some() => key.to_string(),
+        key => format!("{} ({key}, app not known)", record.short_id()),
+    };
+    let mut names: Vec<String> = records.iter().map(name).collect();
     names.sort();
     names.dedup();
     let (what, names) = if names.len() > 1 {
@@ -205,15 +207,35 @@ fn ambiguous(records: &[Record], selector: &str) -> Failure {
     Failure::new(Exit::Ambiguous, message).hint(format!("{what}: {list}"))
 }
 
+/// The selector without the number of steps back, in quotes where a shell needs them.
+fn key_of(selector: &str) -> String {
+    let key = match selector.rsplit_once('~') {
+        Some((key, back)) if back.bytes().all(|byte| byte.is_ascii_digit()) => key,
+        _ => selector,
+    };
+    let is_plain = |c: char| c.is_alphanumeric() || "@./_-".contains(c);
+    if key.chars().all(is_plain) {
+        key.to_owned()
+    } else {
+        format!("'{key}'")
+    }
+}
+
 /// The failure of a selector that names nothing.
 pub(crate) fn nothing(selector: &str, suggestions: &[String], earlier: Option<usize>) -> Failure {
     if let Some(earlier) = earlier {
-        let tokens = plural(earlier as u64, "earlier token");
+        let tokens = match earlier {
+            0 => "no earlier token".to_owned(),
+            _ => plural(earlier as u64, "earlier token"),
+        };
         return Failure::new(
             Exit::NoMatch,
             format!("\"{selector}\": this key has {tokens}"),
         )
-        .hint("`tuskvault history` lists them");
+        .hint(format!(
+            "`tuskvault history {}` lists them",
+            key_of(selector)
+        ));
     }
     let failure = Failure::new(Exit::NoMatch, format!("nothing matches \"{selector}\""));
     if suggestions.is_empty() {

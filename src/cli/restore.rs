@@ -1,6 +1,9 @@
 //! `restore`: put records back into a client app.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use tuskvault::{
     connectors::{self, Source, WriteRequest},
@@ -28,6 +31,9 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
     let mut records = records(session, &vault, args)?;
     leave_out_dead(&mut records, args)?;
     let path = target(args, connector, &records)?;
+    if !path.exists() {
+        return Err(missing(&path, connector.name(), args));
+    }
     let request = WriteRequest {
         path,
         now: session.now,
@@ -153,6 +159,21 @@ fn target(args: &Restore, connector: &dyn Source, records: &[Record]) -> Result<
                 .hint(format!("give `--path` with one of {}", names.join(", "))))
         }
     }
+}
+
+/// The failure of a target that is not there.
+fn missing(path: &Path, connector: &str, args: &Restore) -> Failure {
+    let hint = if connector == "dotenv" {
+        format!(
+            "`tuskvault export dotenv {} --reveal -o {}` makes one",
+            args.selector,
+            path.display()
+        )
+    } else {
+        "it is written into, not made: log in with the client once".to_owned()
+    };
+    let message = format!("there is no {} to write into", path.display());
+    Failure::new(Exit::BadSource, message).path(path).hint(hint)
 }
 
 fn event(plan: &Plan, records: &[Record]) -> AuditEvent {

@@ -19,7 +19,7 @@ pub(crate) fn rekey(session: &Session<'_>, args: &Rekey) -> Result<Exit, Failure
     if session.global.dry_run {
         session
             .output
-            .note("would encrypt the vault anew under a new master key, with one key slot");
+            .would("encrypt the vault anew under a new master key, with one key slot")?;
         return Ok(Exit::Done);
     }
     if dropped > 0 {
@@ -49,7 +49,7 @@ pub(crate) fn compact(session: &Session<'_>, args: &Compact) -> Result<Exit, Fai
     if session.global.dry_run {
         session
             .output
-            .note("would rewrite the vault in its smallest form");
+            .would("rewrite the vault in its smallest form")?;
         return Ok(Exit::Done);
     }
     let bars = session.output.bars();

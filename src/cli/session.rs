@@ -267,7 +267,7 @@ impl<'o> Session<'o> {
         let passphrase = match (no_passphrase, password::given(&self.global, self.output)?) {
             (true, _) => None,
             (false, Some(passphrase)) => Some(passphrase),
-            (false, None) => Some(password::ask_new("the vault")?),
+            (false, None) => Some(password::ask_for_vault()?),
         };
         let key_file = match self.global.key_file.as_deref() {
             Some(path) if path.exists() => Some(password::key_file(path)?),
@@ -302,7 +302,7 @@ impl<'o> Session<'o> {
         let passphrase = match (&new.new_password_file, new.no_passphrase) {
             (_, true) => None,
             (Some(path), false) => Some(password::from_file(path, self.output)?),
-            (None, false) => Some(password::ask_new("the key slot")?),
+            (None, false) => Some(password::ask_for_slot()?),
         };
         Ok(Credentials {
             passphrase,

@@ -31,10 +31,10 @@ pub(crate) fn run(session: &Session<'_>, args: &Show) -> Result<Exit, Failure> {
     };
     let record = report::chosen(vault.choose(&query)?, &args.selector.to_string())?;
     if reveals && session.global.dry_run {
-        session.output.note(&format!(
-            "would show secrets of {} and note that in the audit log",
-            shown(&record.key().to_string())
-        ));
+        session.output.would(&format!(
+            "show secrets of {} and note that in the audit log",
+            record.key()
+        ))?;
         return Ok(Exit::Done);
     }
     if reveals {

@@ -396,11 +396,11 @@ fn a_dry_run_says_what_would_come_and_writes_nothing() {
     home.add_toot();
     home.run(&["backup", "--dry-run"])
         .ok()
-        .says("would record 4 tokens and 3 apps of toot ~/.config");
+        .prints("would record 4 tokens and 3 apps of toot ~/.config");
     home.run(&["import", "toot", "--dry-run"])
         .ok()
-        .says("4 tokens");
-    home.run(&["init", "--dry-run"]).ok().says("would create");
+        .prints("4 tokens");
+    home.run(&["init", "--dry-run"]).ok().prints("would create");
     assert!(!home.vault().exists());
 
     let home = Home::backed_up();
@@ -408,8 +408,8 @@ fn a_dry_run_says_what_would_come_and_writes_nothing() {
     let before = fs::read(home.vault()).unwrap();
     home.run(&["backup", "--dry-run"])
         .ok()
-        .says("of toot ~/.config")
-        .says("of generic ~/bot/config.json");
+        .prints("of toot ~/.config")
+        .prints("of generic ~/bot/config.json");
     home.run(&["import", "auto", "bot/config.json", "--dry-run"])
         .ok();
     assert!(fs::read(home.vault()).unwrap() == before);

@@ -259,7 +259,7 @@ fn a_selector_that_names_nothing_is_exit_5_and_suggests() {
         ),
         (
             "ada@mastodon.example/toot~1",
-            "`tuskvault history` lists them",
+            "`tuskvault history ada@mastodon.example/toot`",
         ),
         ("tk_aaaaaaaa", "`tuskvault list --all`"),
         ("nobody@elsewhere.test", "`tuskvault list --all`"),

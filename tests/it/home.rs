@@ -144,6 +144,32 @@ impl Home {
         all
     }
 
+    /// Runs it, and fails when any file has changed, come or gone.
+    #[track_caller]
+    pub(crate) fn run_changing_nothing(&self, arguments: &[&str]) -> Ran {
+        let before = self.contents();
+        let ran = self.run(arguments);
+        assert!(self.contents() == before, "tuskvault {arguments:?}");
+        ran
+    }
+
+    /// Runs it, and fails when anything has changed but the blocks of the vault, which redb writes to whenever it is
+    /// opened for writing: what the vault holds, its audit log included, and what opens it must be the same.
+    #[track_caller]
+    pub(crate) fn run_recording_nothing(&self, arguments: &[&str], opened_by: &str) -> Ran {
+        let look = || {
+            let mut contents = self.contents();
+            contents.remove(&self.vault()).unwrap();
+            let check = self.run(&["check", "--json", "--password-file", opened_by]);
+            let slots = self.run(&["key", "list", "--json"]);
+            (contents, check.ok().out, slots.ok().out)
+        };
+        let before = look();
+        let ran = self.run(arguments);
+        assert!(look() == before, "tuskvault {arguments:?}");
+        ran
+    }
+
     /// Writes a file of mode 0600.
     pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.file(name);
@@ -339,6 +365,32 @@ impl Ran {
         self
     }
 
+    /// Fails when standard output or standard error holds the text.
+    #[track_caller]
+    pub(crate) fn keeps_to_itself(self, text: &str) -> Self {
+        let Self {
+            arguments,
+            out,
+            err,
+            ..
+        } = &self;
+        assert!(
+            !out.contains(text) && !err.contains(text),
+            "tuskvault {arguments}: {text:?} is in\n{out}\n{err}"
+        );
+        self
+    }
+
+    /// The one object that standard error holds after a failure with `--json`.
+    #[track_caller]
+    pub(crate) fn error(&self) -> Value {
+        let lines: Vec<&str> = self.err.lines().collect();
+        let [line] = lines.as_slice() else {
+            panic!("tuskvault {}: not one line: {}", self.arguments, self.err);
+        };
+        serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))
+    }
+
     /// Standard output as JSON Lines.
     pub(crate) fn objects(&self) -> Vec<Value> {
         let lines = self.out.lines();
@@ -358,3 +410,6 @@ pub(crate) const INIT: [&str; 7] = [
     "--kdf-parallelism",
     "1",
 ];
+
+/// A token that is in no sample.
+pub(crate) const NEW_TOKEN: &str = "q3SWpZ0mYx5vTg7LrKc1hNdEeRtUi8oPaJbVfXzM2wA";
