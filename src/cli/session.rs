@@ -222,7 +222,7 @@ impl<'o> Session<'o> {
         let Some(file) = vault.file() else { return };
         let (seen, now) = (
             State::read().commits(file.vault_id()),
-            file.commit_counter(),
+            file.found_commit_counter(),
         );
         if now > seen {
             self.remember(vault, None);
