@@ -88,18 +88,20 @@ impl Instance {
                 text: secret(n, 7, mix(n, 8) % 100 < 3),
                 scopes: SCOPES[mix(n, 9) as usize % SCOPES.len()],
                 created_at,
-                revoked_at: (mix(n, 10) % 10 == 0)
+                revoked_at: (mix(n, 10).is_multiple_of(10))
                     .then_some(created_at + (mix(n, 11) % 90_000_000_000_000) as i64),
-                app: if mix(n, 12) % 3 == 0 {
+                app: if mix(n, 12).is_multiple_of(3) {
                     1
                 } else {
                     1 + mix(n, 13) % (self.tokens / 10).max(1)
                 },
-                account: (mix(n, 14) % 50 != 0)
+                account: (!mix(n, 14).is_multiple_of(50))
                     .then(|| 2 * (1 + mix(n, 15) % (self.tokens / 4).max(1))),
             };
-            for night in (1..=self.nights).filter(|night| mix(n, 1_000 + night) % 1_000 == 0) {
-                if token.revoked_at.is_none() && night % 2 == 0 {
+            for night in
+                (1..=self.nights).filter(|night| mix(n, 1_000 + night).is_multiple_of(1_000))
+            {
+                if token.revoked_at.is_none() && night.is_multiple_of(2) {
                     token.revoked_at = Some(NOW * 1_000_000 + night as i64 * 86_400_000_000);
                 } else {
                     let next = SCOPES

@@ -17,8 +17,7 @@ impl TokenId {
 
     /// The first 40 bits, which are the first [`TokenId::LEAST_DIGITS`] characters: what the vault's index holds.
     pub fn index_digest(self) -> u64 {
-        let first = self.0.iter().take(5);
-        first.fold(0, |digest, byte| digest << 8 | u64::from(*byte))
+        u64::from_be_bytes(*self.0.first_chunk().unwrap_or(&[0; 8])) >> 24
     }
 
     /// The smallest id whose text begins with these characters; `None` when no id does.

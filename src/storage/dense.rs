@@ -187,12 +187,51 @@ fn first_of(stretch: u16) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, path::Path};
 
     use proptest::{collection::vec, prelude::*};
+    use redb::TableDefinition;
 
     use super::*;
-    use crate::storage::layout::MAX_BLOCKS;
+    use crate::{
+        crypto::{Credentials, KdfParams, Passphrase},
+        storage::{Redb, StagedVault, layout::MAX_BLOCKS, open_redb},
+    };
+
+    /// Units of a vault file into which so many values of a page each were put in one transaction.
+    fn units_for(folder: &Path, values: u64) -> u64 {
+        const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("t");
+        let credentials = Credentials {
+            passphrase: Some(Passphrase::new("a".to_owned())),
+            key_file: None,
+        };
+        let path = folder.join("v.tusk");
+        let staged = StagedVault::create(&path, &credentials, KdfParams::LEAST, 1).unwrap();
+        let Redb::Write(database) = open_redb(staged.file(), 1 << 20).unwrap() else {
+            panic!()
+        };
+        let mut transaction = database.begin_write().unwrap();
+        transaction.set_two_phase_commit(true);
+        transaction.set_quick_repair(true);
+        {
+            let mut table = transaction.open_table(TABLE).unwrap();
+            for key in 0..values {
+                table.insert(key, [7; 4_000].as_slice()).unwrap();
+            }
+        }
+        transaction.commit().unwrap();
+        staged.file().file_len().unwrap() / UNIT_U64
+    }
+
+    #[test]
+    fn a_file_is_hardly_longer_than_what_is_in_it() {
+        // Just after redb has doubled its file, and just before it does so again.
+        for values in [10, 30, 100, 600, 1_100, 2_000, 2_300, 4_000] {
+            let folder = tempfile::tempdir().unwrap();
+            let units = units_for(folder.path(), values);
+            assert!(units < 30 + values + values / 12, "{units} for {values}");
+        }
+    }
 
     #[test]
     fn stretches_cover_every_block_once() {

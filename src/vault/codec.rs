@@ -267,7 +267,7 @@ pub(super) struct Rows<'b, R> {
     reader: Reader<'b>,
     left: usize,
     what: &'static str,
-    rows: PhantomData<R>,
+    kind: PhantomData<R>,
 }
 
 /// Reads a block; `what` names it in errors.
@@ -280,7 +280,7 @@ pub(super) fn rows<'b, R: Columnar>(
         reader: Reader { columns, at: 0 },
         left,
         what,
-        rows: PhantomData,
+        kind: PhantomData,
     })
 }
 

@@ -93,14 +93,11 @@ impl Vault {
         (event, actor, now): (&AuditEvent, &Actor, Timestamp),
         progress: &dyn Progress,
     ) -> Result<(), Error> {
-        let Redb::Write(mut database) = open_redb(new, CACHE_BYTES)? else {
+        let Redb::Write(database) = open_redb(new, CACHE_BYTES)? else {
             return Err(Error::ReadOnly);
         };
         progress.start("copying", None);
         let copied = copy(self, &database, progress)?;
-        progress.start("compacting", None);
-        // Not yet published, so redb may relocate its pages as it likes.
-        while database.compact()? {}
         let new = Self::over_file(new.clone(), Redb::Write(database))?;
         if digest(&new)? != copied {
             return Err(Error::RewriteDiffers);

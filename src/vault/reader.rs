@@ -15,7 +15,7 @@ use super::{
     rows::{Body, Relation},
     run::{self, RunFacts},
     store::Store,
-    story::{self, Step, Stories, kind_of},
+    story::{self, Step, Stories, Story, kind_of},
     writer::accounts_named,
 };
 
@@ -390,7 +390,7 @@ impl Crowded {
 }
 
 /// A step of a story as a version.
-fn versions_of<B>(key: u64, story: Vec<Step<B>>) -> impl Iterator<Item = Version<B>> {
+fn versions_of<B>(key: u64, story: Story<B>) -> impl Iterator<Item = Version<B>> {
     let mut steps = story.into_iter().peekable();
     std::iter::from_fn(move || {
         loop {
@@ -409,7 +409,7 @@ fn versions_of<B>(key: u64, story: Vec<Step<B>>) -> impl Iterator<Item = Version
 }
 
 /// What a story says at a moment of each thing that its row was up to then.
-fn as_known<B: Body>(key: u64, story: Vec<Step<B>>, at: Moment) -> Vec<Ever<B>> {
+fn as_known<B: Body>(key: u64, story: Story<B>, at: Moment) -> Vec<Ever<B>> {
     let mut known: Vec<Ever<B>> = Vec::new();
     for version in versions_of(key, story).take_while(|version| version.since <= at) {
         let same = |ever: &&mut Ever<B>| ever.version.body.is_same_thing(&version.body);
@@ -424,7 +424,7 @@ fn as_known<B: Body>(key: u64, story: Vec<Step<B>>, at: Moment) -> Vec<Ever<B>> 
     known
 }
 
-fn model<B: Body>(version: Version<B>) -> Result<Version<B::Model>, Error> {
+fn model<B: Body>(version: &Version<B>) -> Result<Version<B::Model>, Error> {
     Ok(Version {
         key: version.key,
         since: version.since,
@@ -446,7 +446,7 @@ fn modelled<B: Body>(
         } = ever?;
         Ok(Ever {
             first_seen,
-            version: model(version)?,
+            version: model(&version)?,
         })
     })
 }
@@ -458,7 +458,9 @@ fn versions<B: Body>(
     row: u64,
 ) -> Result<Vec<Version<B::Model>>, Error> {
     let told = story::story::<B>(store, source, row)?;
-    versions_of(row, told).map(model).collect()
+    versions_of(row, told)
+        .map(|version| model(&version))
+        .collect()
 }
 
 fn last_known<B: Body>(
@@ -467,8 +469,8 @@ fn last_known<B: Body>(
     row: u64,
     at: Moment,
 ) -> Result<Option<B::Model>, Error> {
-    let story = story::story::<B>(store, source, row)?;
-    let known = versions_of(row, story).take_while(|version| version.since <= at);
-    let known = known.last().map(model).transpose()?;
+    let told = story::story::<B>(store, source, row)?;
+    let known = versions_of(row, told).take_while(|version| version.since <= at);
+    let known = known.last().map(|version| model(&version)).transpose()?;
     Ok(known.map(|version| version.body))
 }

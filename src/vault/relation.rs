@@ -2,7 +2,10 @@
 
 use std::{
     borrow::Cow,
+    cell::RefCell,
     collections::{BTreeMap, VecDeque},
+    iter::Peekable,
+    vec::IntoIter,
 };
 
 use redb::WriteTransaction;
@@ -14,7 +17,7 @@ use super::{
     packed::{Fate, Merge},
     rows::{Body, Change, First, Later, Relation, first, later},
     store::Store,
-    story::{Step, Stories, at, encoded},
+    story::{Step, Stories, Story, at, encoded},
 };
 
 /// Where a run stands among the runs of its source.
@@ -35,6 +38,7 @@ pub(super) enum Verdict<B> {
 }
 
 /// One relation while its rows come in.
+#[expect(clippy::large_enum_variant, reason = "a run has three of them")]
 pub(super) enum Relating<B: Body> {
     /// The run is the newest of its source: differences go straight into the tables.
     Newest(Newest<B>),
@@ -131,9 +135,11 @@ pub(super) enum Of {
     Next,
 }
 
+type Merges<B> = (Merge<First<B>>, Merge<Later<B>>);
+
 pub(super) struct Newest<B: Body> {
     place: Place,
-    merges: Option<(Merge<First<B>>, Merge<Later<B>>)>,
+    merges: Option<Merges<B>>,
     /// What became of the rows that are looked at next.
     ahead: VecDeque<Later<B>>,
     /// Keys of known rows in scope that did not come.
@@ -169,7 +175,7 @@ impl<B: Body> Newest<B> {
         let mut verdict = Verdict::Unchanged;
         let mut change = None;
         // Both closures look ahead, one after the other.
-        let ahead = std::cell::RefCell::new(ahead);
+        let ahead = RefCell::new(ahead);
         let mut passed = |row: &First<B>| {
             let (last, is_there) = now(row, &mut ahead.borrow_mut());
             if is_there && in_scope(row.key, &last) {
@@ -277,12 +283,12 @@ fn now<'r, B: Body>(row: &'r First<B>, ahead: &mut VecDeque<Later<B>>) -> (Cow<'
 pub(super) struct Between<B: Body> {
     place: Place,
     /// The story of every row, read ahead of the incoming rows.
-    known: std::iter::Peekable<std::vec::IntoIter<(u64, Vec<Step<B>>)>>,
+    known: Peekable<IntoIter<(u64, Story<B>)>>,
     /// The first error of reading ahead.
     failed: Option<Error>,
     /// Old and new stories of rows.
-    edits: BTreeMap<u64, (Vec<Step<B>>, Vec<Step<B>>)>,
-    missing: Vec<(u64, Vec<Step<B>>)>,
+    edits: BTreeMap<u64, (Story<B>, Story<B>)>,
+    missing: Vec<(u64, Story<B>)>,
     counts: Counts,
 }
 
@@ -349,7 +355,7 @@ impl<B: Body> Between<B> {
         }
     }
 
-    fn edit(&mut self, key: u64, story: Vec<Step<B>>, body: Option<B>) {
+    fn edit(&mut self, key: u64, story: Story<B>, body: Option<B>) {
         let until = self.place.next.map(|(at, _)| at);
         let new = spliced(&story, self.place.at, until, body);
         self.edits.insert(key, (story, new));
@@ -413,14 +419,14 @@ fn spliced<B: Clone + PartialEq>(
     since: Moment,
     until: Option<Moment>,
     body: Option<B>,
-) -> Vec<Step<B>> {
+) -> Story<B> {
     let step = |since, body| Step { since, body };
     let before = story.iter().filter(|step| step.since < since).cloned();
     let after = until.map(|until| step(until, at(story, until).cloned()));
     let rest = story
         .iter()
         .filter(|step| until.is_some_and(|until| step.since > until));
-    let mut steps: Vec<Step<B>> = Vec::new();
+    let mut steps: Story<B> = Vec::new();
     for step in before
         .chain([step(since, body)])
         .chain(after)

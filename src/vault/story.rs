@@ -20,6 +20,9 @@ pub(super) struct Step<B> {
     pub(super) body: Option<B>,
 }
 
+/// The steps of a row, in time order.
+pub(super) type Story<B> = Vec<Step<B>>;
+
 /// What a row said at a moment.
 pub(super) fn at<B>(story: &[Step<B>], moment: Moment) -> Option<&B> {
     let step = story.iter().rfind(|step| step.since <= moment)?;
@@ -85,7 +88,7 @@ impl<'s, B: Body> Stories<'s, B> {
         })
     }
 
-    fn step(&mut self) -> Result<Option<(u64, Vec<Step<B>>)>, Error> {
+    fn step(&mut self) -> Result<Option<(u64, Story<B>)>, Error> {
         match self.first.next().transpose()? {
             Some(first) => Ok(Some((first.key, told(first, &mut self.later)?))),
             None => match self.later.next() {
@@ -97,7 +100,7 @@ impl<'s, B: Body> Stories<'s, B> {
 }
 
 impl<B: Body> Iterator for Stories<'_, B> {
-    type Item = Result<(u64, Vec<Step<B>>), Error>;
+    type Item = Result<(u64, Story<B>), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.step().transpose()
@@ -109,7 +112,7 @@ pub(super) fn story<B: Body>(
     store: Store<'_>,
     source: SourceId,
     row: u64,
-) -> Result<Vec<Step<B>>, Error> {
+) -> Result<Story<B>, Error> {
     let Some(first) = first::<B>(source).get(store, &row)? else {
         return Ok(Vec::new());
     };
@@ -121,7 +124,7 @@ pub(super) fn story<B: Body>(
 fn told<B: Body>(
     first: First<B>,
     later: &mut Peekable<Scan<'_, Later<B>>>,
-) -> Result<Vec<Step<B>>, Error> {
+) -> Result<Story<B>, Error> {
     let inconsistent = Error::Inconsistent { what: B::WHAT };
     let key = first.key;
     let mut story = vec![Step {

@@ -556,3 +556,77 @@ fn the_same_client_file_twice_adds_nothing() {
     };
     assert_eq!(*found, records[0]);
 }
+
+#[test]
+fn a_row_that_changes_leaves_its_first_version_where_it_is() {
+    let mut vault = vault();
+    let tokens = |revoked: bool| (0..40).map(move |key| (key, (key % 5, Some(1), 0, revoked)));
+    let night = |at, tokens: BTreeMap<_, _>| Given {
+        source: 0,
+        at,
+        scope: None,
+        complete: true,
+        accept_shrink: true,
+        apps: BTreeMap::new(),
+        accounts: BTreeMap::new(),
+        tokens,
+    };
+    let blocks = |vault: &Vault, tag: u8| -> Vec<store::Entry> {
+        let reader = vault.reader().unwrap();
+        let store = reader.store();
+        store.all(&[tag]).map(Result::unwrap).collect()
+    };
+    record(&mut vault, &night(1, tokens(false).collect()));
+    let first = blocks(&vault, tag::TOKENS);
+    let mut changed: BTreeMap<_, _> = tokens(false).take(39).collect();
+    changed.extend(tokens(true).take(3));
+    record(&mut vault, &night(2, changed.clone()));
+    record(&mut vault, &night(3, changed));
+    assert_eq!(blocks(&vault, tag::TOKENS), first);
+    let source = vault.sources().unwrap()[0].id;
+    let reader = vault.reader().unwrap();
+    let later = rows::later::<bodies::TokenBody>(source);
+    let later: Vec<u64> = later
+        .scan(reader.store())
+        .map(|row| row.unwrap().key)
+        .collect();
+    assert_eq!(
+        later,
+        [0, 1, 2, 39],
+        "three revoked, one gone, nothing in the third night"
+    );
+    drop(reader);
+    assert_eq!(vault.check(&Silent).unwrap().problems, Vec::<String>::new());
+}
+
+#[test]
+fn check_sees_a_change_that_changes_nothing_or_belongs_to_no_run() {
+    let mut vault = vault();
+    let source = crate::model::SourceId(1);
+    let given = Given {
+        source: 0,
+        at: 1,
+        scope: None,
+        complete: true,
+        accept_shrink: false,
+        apps: BTreeMap::new(),
+        accounts: BTreeMap::new(),
+        tokens: BTreeMap::from([(3, (1, None, 0, false))]),
+    };
+    record(&mut vault, &given);
+    let transaction = vault.begin_write().unwrap();
+    let mut merge = packed::Merge::new(rows::later::<bodies::TokenBody>(source));
+    for since in [Moment(1_000_001), Moment(1_000_002)] {
+        let row = rows::Later {
+            key: 3,
+            since,
+            change: rows::Change::Gone,
+        };
+        merge
+            .jump(&transaction, &(3, since), |_| packed::Fate::Put(row))
+            .unwrap();
+    }
+    merge.close(&transaction).unwrap();
+    vault.commit(transaction).unwrap();
+    assert_eq!(vault.check(&Silent).unwrap().problems.len(), 2);
+}

@@ -66,7 +66,7 @@ impl Vault {
         let mut differences = Vec::new();
         for id in self.touched(&reader, from, to)? {
             let (old, new) = (before.record(id)?, after.record(id)?);
-            differences.extend(compare(old, new));
+            differences.extend(compare(old.as_ref(), new));
         }
         // Time alone changes things too: what expired in between was not touched by any run.
         differences.sort_by_cached_key(|difference| {
@@ -158,16 +158,16 @@ fn is_there(record: &Record) -> bool {
         .any(|sighting| sighting.gone_at.is_none())
 }
 
-fn compare(old: Option<Record>, new: Option<Record>) -> Option<Difference> {
+fn compare(old: Option<&Record>, new: Option<Record>) -> Option<Difference> {
     let new = new?;
-    let there_before = old.as_ref().is_some_and(is_there);
+    let there_before = old.is_some_and(is_there);
     let kind = match (there_before, is_there(&new)) {
         (false, true) => DifferenceKind::Came,
         (true, false) => DifferenceKind::Went,
         (true, true) => DifferenceKind::Changed,
         (false, false) => return None,
     };
-    let details = match (&old, kind) {
+    let details = match (old, kind) {
         (Some(old), DifferenceKind::Changed) => details(old, &new),
         _ => Vec::new(),
     };
