@@ -66,7 +66,7 @@ pub use rows::Relation;
 pub use writer::{RunStart, RunWriter, TokenRow};
 
 use ids::TokenIds;
-use reader::{Change, Ever, Reader, Version};
+use reader::{Change, Ever, Found, Place, Reader, Version};
 use run::RunFacts;
 use store::{TABLE, tag};
 

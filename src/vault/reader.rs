@@ -42,6 +42,18 @@ pub(super) struct Change {
     pub(super) kind: ChangeKind,
 }
 
+/// Where a token stands, and how many characters of its id name no other: at least 8.
+pub(super) struct Found {
+    pub(super) places: Vec<Place>,
+    pub(super) digits: usize,
+}
+
+/// A row that holds, or held, a token, and its versions in which it did, in time order.
+pub(super) struct Place {
+    pub(super) source: SourceId,
+    pub(super) versions: Vec<Version<Token>>,
+}
+
 /// One read snapshot.
 pub(super) struct Reader<'v> {
     pub(super) table: ReadOnlyTable<&'static [u8], &'static [u8]>,
@@ -73,18 +85,6 @@ impl Reader<'_> {
             .iter()
             .map(|version| self.id_of(&version.body))
             .collect())
-    }
-
-    /// The versions of a row in which it held this token, in time order.
-    pub(super) fn versions_of_token(
-        &self,
-        id: TokenId,
-        source: SourceId,
-        row: u64,
-    ) -> Result<Vec<Version<Token>>, Error> {
-        let mut versions = self.token_versions(source, row)?;
-        versions.retain(|version| self.id_of(&version.body) == id);
-        Ok(versions)
     }
 
     /// Every version of a token row, in time order.
@@ -172,21 +172,38 @@ impl Reader<'_> {
         })
     }
 
-    /// Rows in which a token stands.
-    pub(super) fn token_places(&self, id: TokenId) -> Result<Vec<(SourceId, u64)>, Error> {
-        let mut places = Vec::new();
+    /// Where a token stands.
+    pub(super) fn find(&self, id: TokenId) -> Result<Found, Error> {
+        let mut found = Found {
+            places: Vec::new(),
+            digits: TokenId::LEAST_DIGITS,
+        };
         for entry in self.digests_from(id.index_digest())? {
-            let entry = entry?;
-            if entry.digest != id.index_digest() {
+            let ByDigest {
+                digest,
+                source,
+                row,
+            } = entry?;
+            if digest != id.index_digest() {
                 break;
             }
-            let source = SourceId(entry.source);
             // 40 bits seldom meet by accident; the row knows.
-            if !self.versions_of_token(id, source, entry.row)?.is_empty() {
-                places.push((source, entry.row));
+            let versions = self.token_versions(SourceId(source), row)?;
+            let (own, others): (Vec<_>, Vec<_>) = versions
+                .into_iter()
+                .partition(|version| self.id_of(&version.body) == id);
+            for other in others {
+                let shared = id.common_digits(self.id_of(&other.body));
+                found.digits = found.digits.max(shared + 1);
+            }
+            if !own.is_empty() {
+                found.places.push(Place {
+                    source: SourceId(source),
+                    versions: own,
+                });
             }
         }
-        Ok(places)
+        Ok(found)
     }
 
     /// Ids that begin with these characters of base32.
@@ -223,25 +240,6 @@ impl Reader<'_> {
         )
     }
 
-    /// How many characters of the id name no other token, at least 8.
-    pub(super) fn shortest_unique_digits(&self, id: TokenId) -> Result<usize, Error> {
-        let own = id.index_digest();
-        let mut digits = TokenId::LEAST_DIGITS;
-        for entry in self.digests_from(own)? {
-            let entry = entry?;
-            if entry.digest != own {
-                break;
-            }
-            for version in self.token_versions(SourceId(entry.source), entry.row)? {
-                let other = self.id_of(&version.body);
-                if other != id {
-                    digits = digits.max(id.common_digits(other) + 1);
-                }
-            }
-        }
-        Ok(digits)
-    }
-
     /// Which ids need more than the least number of characters: found in one pass over the index.
     pub(super) fn crowded_ids(&self) -> Result<Crowded, Error> {
         let mut crowded = Crowded::default();
@@ -253,7 +251,7 @@ impl Reader<'_> {
             {
                 for (source, row) in [(last.source, last.row), (entry.source, entry.row)] {
                     for id in self.token_ids(SourceId(source), row)? {
-                        crowded.digits.insert(id, self.shortest_unique_digits(id)?);
+                        crowded.digits.insert(id, self.find(id)?.digits);
                     }
                 }
                 if (last.digest, last.source) == (entry.digest, entry.source) {

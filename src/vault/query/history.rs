@@ -93,7 +93,8 @@ impl Vault {
 
 fn events(q: &Questioner<'_, '_>, runs: &RunNumbers, id: TokenId) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
-    for (source_id, row) in q.reader.token_places(id)? {
+    for place in q.reader.find(id)?.places {
+        let source_id = place.source;
         let Some(source) = q.sources.by_id.get(&source_id) else {
             continue;
         };
@@ -106,8 +107,7 @@ fn events(q: &Questioner<'_, '_>, runs: &RunNumbers, id: TokenId) -> Result<Vec<
                 kind,
             });
         };
-        let versions = q.reader.versions_of_token(id, source_id, row)?;
-        let states = states(q.reader, source_id, &versions, q.at)?;
+        let states = states(q.reader, source_id, &place.versions, q.at)?;
         let begins: BTreeSet<Moment> = states.iter().map(|state| state.since).collect();
         let mut before: Option<Version<State>> = None;
         for version in states {

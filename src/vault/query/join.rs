@@ -6,7 +6,7 @@ use crate::model::{
     Account, App, AppView, Moment, Record, RunOutcome, Scope, Sighting, Source, SourceId, Status,
     Token, TokenId, User,
 };
-use crate::vault::{Error, Reader, RunFacts, Version};
+use crate::vault::{Error, Place, Reader, RunFacts, Version};
 
 /// What one source says of one token at a moment: its last version at or before it, and the rows that it names.
 pub(super) struct Observation {
@@ -291,12 +291,10 @@ fn place(source: &Source) -> String {
 /// Reads what one row of a source says of a token at a moment; `None` when it did not hold it yet.
 pub(super) fn observe(
     reader: &Reader<'_>,
-    id: TokenId,
-    source: SourceId,
-    row: u64,
+    place: Place,
     at: Moment,
 ) -> Result<Option<Observation>, Error> {
-    let versions = reader.versions_of_token(id, source, row)?;
+    let Place { source, versions } = place;
     let Some(first_seen) = versions.first().map(|version| version.since) else {
         return Ok(None);
     };

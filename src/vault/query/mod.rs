@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::model::{Domain, Moment, Record, Selector, SourceId, Status, Target, TokenId};
 use crate::vault::{
-    Error, Ever, Reader, Vault,
+    Error, Ever, Found, Reader, Vault,
     bodies::{AccountBody, AppBody},
     rows::Body,
 };
@@ -107,14 +107,11 @@ impl<'r, 'v> Questioner<'r, 'v> {
     }
 
     pub(super) fn record(&self, id: TokenId) -> Result<Option<Record>, Error> {
+        let Found { places, digits } = self.reader.find(id)?;
         let mut observations = Vec::new();
-        for (source, row) in self.reader.token_places(id)? {
-            observations.extend(observe(self.reader, id, source, row, self.at)?);
+        for place in places {
+            observations.extend(observe(self.reader, place, self.at)?);
         }
-        if observations.is_empty() {
-            return Ok(None);
-        }
-        let digits = self.reader.shortest_unique_digits(id)?;
         Ok(join(&self.sources, id, digits, observations, self.at))
     }
 
