@@ -536,13 +536,15 @@ impl EncryptedFile {
         number: u64,
         overwritten: bool,
     ) -> Result<usize, Error> {
-        let mut block = Zeroizing::new([0; UNIT]);
-        let known = state
-            .tree
-            .seal(number, &self.0.key, &*self.0.medium, &self.0.path)?
-            .is_some();
-        if known && !overwritten {
-            self.read_block(state, number, &mut block)?;
+        let mut before = None;
+        if !overwritten
+            && state
+                .tree
+                .seal(number, &self.0.key, &*self.0.medium, &self.0.path)?
+                .is_some()
+        {
+            let block = before.insert(Zeroizing::new([0; UNIT]));
+            self.read_block(state, number, block)?;
         }
         if state.pending.places.len() >= BATCH_BLOCKS && state.mode == Mode::Write {
             self.flush(state).map_err(|source| {
@@ -555,7 +557,10 @@ impl EncryptedFile {
             pending.bytes.reserve_exact(BATCH_BLOCKS * UNIT);
         }
         let at = pending.bytes.len();
-        pending.bytes.extend_from_slice(&*block);
+        pending.bytes.resize(at + UNIT, 0);
+        if let (Some(before), Some(to)) = (before, pending.bytes.get_mut(at..)) {
+            to.copy_from_slice(&*before);
+        }
         pending.places.insert(number, at);
         Ok(at)
     }

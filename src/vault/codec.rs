@@ -77,6 +77,8 @@ struct Column {
 /// What a row found in a column, to take the row back when it doesn't fit.
 #[derive(Default)]
 struct Before {
+    /// How many rows there were.
+    rows: u64,
     bytes: usize,
     symbols: usize,
     numbers: usize,
@@ -89,8 +91,10 @@ impl Writer {
         self.at = 0;
         row.write(self);
         if self.rows > 0 && self.size() > limit {
-            let touched = self.columns.iter_mut().take(self.at);
-            touched.for_each(Column::take_back);
+            let rows = self.rows;
+            let touched = |column: &&mut Column| column.before.rows == rows;
+            let columns = self.columns.iter_mut().filter(touched);
+            columns.for_each(Column::take_back);
             return false;
         }
         self.rows += 1;
@@ -128,7 +132,7 @@ impl Writer {
         let at = self.at;
         self.at += 1;
         if self.columns.len() <= at {
-            self.columns.push(Column::default());
+            self.columns.resize_with(at + 1, Column::default);
         }
         #[expect(
             clippy::indexing_slicing,
@@ -136,6 +140,7 @@ impl Writer {
         )]
         let column = &mut self.columns[at];
         column.before = Before {
+            rows: self.rows,
             bytes: column.bytes.len(),
             symbols: column.symbols.len(),
             numbers: column.numbers.len(),
@@ -151,7 +156,7 @@ impl Writer {
 
     /// A field that this row does not have.
     pub(super) fn skip(&mut self) {
-        self.next();
+        self.at += 1;
     }
 
     /// An integer by which the rows are sorted.

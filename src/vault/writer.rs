@@ -261,6 +261,13 @@ impl RunWriter<'_> {
         let outcome = self.outcome(completeness);
         let counts = self.settle(outcome == RunOutcome::Complete)?;
         let source = self.source.id;
+        if self.digests.len() >= PARALLEL_ENTRIES {
+            std::thread::scope(|scope| {
+                scope.spawn(|| self.digests.sort_unstable());
+                self.by_account.sort_unstable();
+                self.names.sort_unstable();
+            });
+        }
         insert(&self.transaction, index::by_name(), &mut self.names)?;
         insert(&self.transaction, index::by_digest(), &mut self.digests)?;
         insert(
@@ -457,5 +464,7 @@ fn insert<R: Row<Key = R> + Ord>(
 
 /// Losing so few tokens at once is nothing to shout about.
 const MIN_SUSPICIOUS: u64 = 20;
+/// From so many entries on a second thread is worth its start.
+const PARALLEL_ENTRIES: usize = 1 << 14;
 /// Index entries are sorted and merged in batches of this size: 24 MB.
 const INDEX_BATCH: usize = 1 << 20;
