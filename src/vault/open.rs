@@ -123,7 +123,8 @@ pub struct Rewritten {
     pub previous: Option<PathBuf>,
 }
 
-/// Rewrites the vault in its smallest form. The former file stays as `.prev` with `keep`.
+/// Rewrites the vault in its smallest form. The former file stays as `.prev` with `keep`. A vault that would not get
+/// smaller by it stays as it is.
 ///
 /// # Errors
 /// [`Error::RewriteDiffers`], or when a file can't be read or written; the vault is as it was then.
@@ -183,10 +184,16 @@ fn rewrite(
     event: (&AuditEvent, &Actor, Timestamp),
     progress: &dyn Progress,
 ) -> Result<Rewritten, Error> {
-    let before_bytes = old.file_len()?;
     vault.copy_into(staged.file(), event, progress)?;
-    let (file, previous) = staged.replace(keep)?;
+    // Closed, the former file is as short as it gets; its lock stays.
     drop(vault);
+    let before_bytes = old.file_len()?;
+    let is_worth_it = staged.file().file_len()? <= before_bytes;
+    let (file, previous) = match event.0 {
+        // As small as it gets already.
+        AuditEvent::Compacted if !is_worth_it => (old.clone(), None),
+        _ => staged.replace(keep)?,
+    };
     Ok(Rewritten {
         before_bytes,
         after_bytes: file.file_len()?,

@@ -630,3 +630,55 @@ fn check_sees_a_change_that_changes_nothing_or_belongs_to_no_run() {
     vault.commit(transaction).unwrap();
     assert_eq!(vault.check(&Silent).unwrap().problems.len(), 2);
 }
+
+#[test]
+fn compact_never_makes_the_file_larger() {
+    use crate::crypto::{Credentials, KdfParams, Passphrase};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("v.tusk");
+    let credentials = Credentials {
+        passphrase: Some(Passphrase::new("a".to_owned())),
+        key_file: None,
+    };
+    let now = |second| Timestamp::from_second(second).unwrap();
+    drop(Vault::create(&path, &credentials, KdfParams::LEAST, &actor(), now(0)).unwrap());
+    let mut second = 1;
+    for round in 0..12_u8 {
+        let open = || {
+            let wait = std::time::Duration::ZERO;
+            Vault::open(&path, &credentials, crate::storage::Access::Write, wait).unwrap()
+        };
+        let mut vault = open();
+        for _ in 0..round % 4 {
+            let mut snapshot = crate::model::Snapshot::of_client(source_key(0));
+            for n in 0..round * 5 {
+                snapshot.add(app(0), Some(account(n)), token((n, Some(0), 0, false)));
+            }
+            second += 1;
+            let context = ImportContext {
+                now: now(second),
+                actor: actor(),
+                note: None,
+                accept_shrink: true,
+                origin: None,
+            };
+            vault.import(&snapshot, &context).unwrap();
+        }
+        drop(vault);
+        let before = std::fs::metadata(&path).unwrap().len();
+        let expected = {
+            let vault = open();
+            vault.runs().unwrap()
+        };
+        let done = compact(open(), false, &actor(), now(second), &Silent).unwrap();
+        drop(done);
+        let after = std::fs::metadata(&path).unwrap().len();
+        assert!(
+            after <= before,
+            "round {round}: {before} bytes became {after}"
+        );
+        let mut vault = open();
+        assert_eq!(vault.runs().unwrap(), expected);
+        assert_eq!(vault.check(&Silent).unwrap().problems, Vec::<String>::new());
+    }
+}
