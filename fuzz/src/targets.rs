@@ -18,7 +18,7 @@ pub(crate) const ALL: &[Target] = &[
     Target {
         name: "header",
         run: header,
-        seeds: &["fuzz/key-file"],
+        seeds: &["format/v1.tusk"],
     },
     Target {
         name: "blocks",
