@@ -72,20 +72,28 @@ fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
     }
 }
 
-/// The process that holds a lock on the file, where Linux tells (`/proc/locks`: number, class, mode, access, pid,
-/// device:inode, range).
+/// The process that holds a lock on the file, where Linux tells. Other locks that come and go while the list is read can
+/// hide ours from it: then it is read again.
 fn holder(file: &File) -> Option<u32> {
     let inode = format!(":{}", file.metadata().ok()?.ino());
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    (0..LOOKS).find_map(|_| {
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        holder_in(&locks, &inode)
+    })
+}
+
+/// Finds it in `/proc/locks`: number, class, mode, access, pid, device:inode, range; a waiter has `->` before its class.
+fn holder_in(locks: &str, inode: &str) -> Option<u32> {
     let line = locks.lines().find(|line| {
         line.split_whitespace()
             .nth(5)
-            .is_some_and(|place| place.ends_with(&inode))
+            .is_some_and(|place| place.ends_with(inode))
             && !line.contains("->")
     })?;
     line.split_whitespace().nth(4)?.parse().ok()
 }
 
+const LOOKS: usize = 10;
 const POLL: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
