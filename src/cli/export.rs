@@ -57,9 +57,8 @@ pub(crate) fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Failure>
     }
     let mut target = Target::new(session, args)?;
     if session.global.dry_run {
-        session
-            .output
-            .note(&format!("would write {}", what(args, count)));
+        let what = what(args, count);
+        session.output.would(&format!("write {what}"))?;
         return Ok(Exit::Done);
     }
     if args.reveal {

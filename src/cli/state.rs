@@ -205,7 +205,7 @@ pub(crate) fn outcome_word(outcome: RunOutcome) -> &'static str {
     match outcome {
         RunOutcome::Complete => "complete",
         RunOutcome::Partial => "partial",
-        RunOutcome::Shrunk => "suspicious",
+        RunOutcome::Shrunk => "shrunk",
     }
 }
 
