@@ -15,10 +15,10 @@ use std::{
 use redb::{BackendError, StorageBackend};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::crypto::{Credentials, KdfParams, KeySlot, MasterKey, NONCE_BYTES, PageKey, Seal};
+use crate::crypto::{MasterKey, NONCE_BYTES, PageKey, Seal};
 
 use super::{
-    Error, Medium, SlotInfo, VaultId,
+    Error, Medium, VaultId,
     header::Header,
     layout::{MAX_BLOCKS, UNIT, UNIT_U64, block_unit},
     open::previous_of,
@@ -183,97 +183,8 @@ impl EncryptedFile {
         }
     }
 
-    /// The key slots in use. Nothing in them is secret.
-    pub fn slots(&self) -> Vec<SlotInfo> {
-        self.state()
-            .header
-            .slots()
-            .map(|(number, slot)| SlotInfo::new(number, &slot))
-            .collect()
-    }
-
-    /// Adds a key slot for these credentials and answers its number.
-    ///
-    /// # Errors
-    /// [`Error::NoFreeSlot`], [`Error::Kdf`], [`Error::Io`].
-    pub fn add_slot(
-        &self,
-        credentials: &Credentials,
-        kdf: KdfParams,
-        now: i64,
-    ) -> Result<u8, Error> {
-        let number = self.state().header.free_slot();
-        let number = number.ok_or_else(|| Error::NoFreeSlot {
-            path: self.0.path.clone(),
-        })?;
-        self.write_slot(number, credentials, kdf, now)?;
-        Ok(number)
-    }
-
-    /// Replaces what opens a key slot.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchSlot`], [`Error::Kdf`], [`Error::Io`].
-    pub fn change_slot(
-        &self,
-        number: u8,
-        credentials: &Credentials,
-        kdf: KdfParams,
-        now: i64,
-    ) -> Result<(), Error> {
-        self.find_slot(number)?;
-        self.write_slot(number, credentials, kdf, now)
-    }
-
-    /// Removes a key slot, but never the last one.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchSlot`], [`Error::LastSlot`], [`Error::Io`].
-    pub fn remove_slot(&self, number: u8) -> Result<(), Error> {
-        self.find_slot(number)?;
-        if self.slots().len() < 2 {
-            return Err(Error::LastSlot {
-                path: self.0.path.clone(),
-                slot: number,
-            });
-        }
-        self.update_header(|header| header.set_slot(number, None))
-    }
-
-    fn find_slot(&self, number: u8) -> Result<(), Error> {
-        if self
-            .state()
-            .header
-            .slots()
-            .any(|(known, _)| known == number)
-        {
-            return Ok(());
-        }
-        Err(Error::NoSuchSlot {
-            path: self.0.path.clone(),
-            slot: number,
-        })
-    }
-
-    fn write_slot(
-        &self,
-        number: u8,
-        credentials: &Credentials,
-        kdf: KdfParams,
-        now: i64,
-    ) -> Result<(), Error> {
-        let slot = KeySlot::wrap(
-            &self.0.master,
-            credentials,
-            kdf,
-            (&self.0.vault.0, number),
-            now,
-        )
-        .map_err(|error| Error::unlock(&self.0.path, error))?;
-        self.update_header(|header| header.set_slot(number, Some(&slot)))
-    }
-
-    fn update_header(&self, change: impl FnOnce(&mut Header)) -> Result<(), Error> {
+    /// Changes the header, both copies, durably.
+    pub(super) fn update_header(&self, change: impl FnOnce(&mut Header)) -> Result<(), Error> {
         let mut state = self.state();
         self.check_usable(&state)?;
         if state.mode != Mode::Write {

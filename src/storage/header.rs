@@ -277,7 +277,7 @@ impl Header {
 }
 
 const MAGIC: &[u8; 8] = b"TUSKVLT\0";
-/// XChaCha20-Poly1305 over 4 KiB blocks, leaves of 102, mids of 99, 90 mids.
+/// XChaCha20-Poly1305 over 4 KiB blocks, leaves of 102, mids of 99, 65 mids.
 const GEOMETRY: u32 = 1;
 const AT_VERSION: usize = 8;
 const AT_GEOMETRY: usize = 12;

@@ -13,6 +13,7 @@ mod layout;
 mod lock;
 mod medium;
 mod open;
+mod slots;
 mod tree;
 
 use std::fmt;

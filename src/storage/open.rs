@@ -450,8 +450,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("v.tusk");
         created(&path);
-        let small = std::fs::metadata(&path).unwrap().len();
-        println!("a vault with one row has {small} bytes");
         let open = |access| {
             LockedVault::open(&path, access, WAIT)
                 .unwrap()
