@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     fmt::Write as _,
     io::{self, IsTerminal, Write},
 };
@@ -88,7 +89,8 @@ impl Output {
     /// A line of the answer that ends in a secret, which goes nowhere but there.
     pub(crate) fn secret_line(&self, before: &str, secret: &Secret) -> Result<(), Failure> {
         if self.json {
-            return self.object(&serde_json::json!({ "value": secret.expose() }));
+            // Borrowed: a `serde_json::Value` would keep a copy that nobody wipes.
+            return self.object(&BTreeMap::from([("value", secret.expose())]));
         }
         let mut out = io::stdout().lock();
         out.write_all(before.as_bytes())?;
