@@ -35,6 +35,35 @@ fn nothing_points_upwards() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// Packages, and the rooms that alone may name them.
+const KEPT_IN: &[(&str, &[&str])] = &[
+    ("chacha20poly1305::", &["crypto"]),
+    ("argon2::", &["crypto"]),
+    ("redb::", &["storage", "vault"]),
+    ("tempfile::", &["files"]),
+    ("jsonc_parser::", &["document"]),
+    ("toml_edit::", &["document"]),
+    ("serde_saphyr::", &["document"]),
+];
+
+#[test]
+fn each_package_stays_in_its_room() {
+    let mut found = Vec::new();
+    for (room, _) in ROOMS {
+        for (file, text) in sources_of(room) {
+            // Tests stand last in a file, or in files of their own, and may use what they like.
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let is_test = file.ends_with("tests.rs") || file.contains("/tests/");
+            for (package, rooms) in KEPT_IN.iter().filter(|_| !is_test) {
+                if code.contains(package) && !rooms.contains(room) {
+                    found.push(format!("{file}: {package} does not belong into {room}"));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 #[test]
 fn every_room_is_in_the_list() {
     let text = fs::read_to_string("src/lib.rs").unwrap();
