@@ -44,6 +44,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("jsonc_parser::", &["document"]),
     ("toml_edit::", &["document"]),
     ("serde_saphyr::", &["document"]),
+    ("rustls", &["connectors"]),
 ];
 
 #[test]

@@ -11,6 +11,8 @@ mod discovery;
 mod error;
 pub mod json;
 mod place;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod rails;
 mod registry;
 mod rewrite;
