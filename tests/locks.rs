@@ -18,7 +18,7 @@ use std::{
 use jiff::Timestamp;
 use tuskvault::{
     crypto::{Credentials, KdfParams, Passphrase},
-    model::{Account, Actor, Domain, Keys, Scope, SourceKey},
+    model::{Account, Actor, Domain, Keys, RowSink, Scope, SourceKey},
     progress::{Progress, Silent},
     storage::{self, Access},
     vault::{Error, RunStart, Vault, compact, rekey},

@@ -12,10 +12,10 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jiff::Timestamp;
 use tuskvault::{
     model::{
-        Account, Actor, App, Completeness, Domain, Keys, Moment, Run, Scope, Scopes, Secret,
-        SourceKey,
+        Account, Actor, App, Completeness, Domain, Keys, Moment, RowSink, Run, Scope, Scopes,
+        Secret, SourceKey, TokenRow,
     },
-    vault::{RunStart, TokenRow, Vault},
+    vault::{RunStart, Vault},
 };
 
 /// The size of an instance.

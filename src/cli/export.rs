@@ -13,7 +13,7 @@ use tuskvault::{
         rails,
     },
     files::Staged,
-    model::{Keys, Record, Selector},
+    model::{Keys, Record, Relation, Selector},
     storage::Access,
     vault::{self, AuditEvent, Query, RunRow, Vault},
 };
@@ -196,11 +196,11 @@ fn history(vault: &Vault, target: &mut Target<'_>) -> Result<u64, Failure> {
     Ok(runs.len() as u64)
 }
 
-fn relation_of(relation: vault::Relation) -> json::history::Relation {
+fn relation_of(relation: Relation) -> json::history::Relation {
     match relation {
-        vault::Relation::Accounts => json::history::Relation::Accounts,
-        vault::Relation::Apps => json::history::Relation::Apps,
-        vault::Relation::Tokens => json::history::Relation::Tokens,
+        Relation::Accounts => json::history::Relation::Accounts,
+        Relation::Apps => json::history::Relation::Apps,
+        Relation::Tokens => json::history::Relation::Tokens,
     }
 }
 

@@ -6,6 +6,7 @@
 mod domain;
 mod plan;
 mod record;
+mod rows;
 mod run;
 mod scopes;
 mod secret;
@@ -16,6 +17,7 @@ mod time;
 pub use domain::{Domain, DomainError};
 pub use plan::{Action, Outcome, Plan, PlannedChange};
 pub use record::{AppView, Record, RecordKey, Sighting, Status, TokenId, User};
+pub use rows::{Novelty, Relation, RowSink, TokenRow};
 pub use run::{
     Actor, Completeness, Counts, Run, RunCounts, RunOutcome, Scope, Source, SourceId, SourceKey,
 };

@@ -6,13 +6,12 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jiff::Timestamp;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::model::{Account, App, Domain, Moment, Scopes, Secret, Token};
+use crate::model::{Account, App, Domain, Moment, Relation, Scopes, Secret, Token, TokenRow};
 
 use super::{
     codec::{Columnar, Reader, Symbol, Writer, is_same},
-    rows::{Body, Relation},
+    rows::Body,
     store::tag,
-    writer::TokenRow,
 };
 
 /// Makes symbols; those that it made last for a field are shared.

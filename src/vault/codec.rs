@@ -5,7 +5,7 @@
 //! same in every row costs nothing per row. Every value begins with a version byte; what is read is bounded, and nothing
 //! may follow it.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{collections::VecDeque, marker::PhantomData, sync::Arc};
 
 use bincode::{Decode, Encode, config};
 
@@ -287,6 +287,20 @@ pub(super) fn rows<'b, R: Columnar>(
         what,
         kind: PhantomData,
     })
+}
+
+/// The first column of a block, where rows are sorted by a number alone: their keys, without the rows.
+pub(super) fn ascending(block: &[u8], what: &'static str) -> Result<VecDeque<u64>, Error> {
+    let damaged = Error::Inconsistent { what };
+    let (count, columns) = frame(block).ok_or(Error::Inconsistent { what })?;
+    let mut reader = Reader { columns, at: 0 };
+    let keys: Option<_> = (0..count)
+        .map(|_| {
+            reader.at = 0;
+            reader.ascending()
+        })
+        .collect();
+    keys.ok_or(damaged)
 }
 
 /// The number of rows in a block, and its columns.

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use crate::model::{Account, Actor, App, Completeness, Keys, Moment, Row, Run, Snapshot, Token};
+use crate::model::{
+    Account, Actor, App, Completeness, Keys, Moment, Row, RowSink, Run, Snapshot, Token, TokenRow,
+};
 
-use super::{Error, RunStart, TokenRow, Vault};
+use super::{Error, RunStart, Vault};
 
 /// Who records a snapshot, when, and how.
 #[derive(Debug, Clone)]

@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::model::{Domain, SourceId};
+use crate::model::{Domain, Relation, SourceId};
 
 use super::{
     codec::{Columnar, Reader, Writer},
     packed::{Row, Space},
-    rows::Relation,
     store::tag,
 };
 

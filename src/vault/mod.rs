@@ -29,6 +29,7 @@ mod import;
 mod index;
 mod open;
 mod packed;
+mod present;
 mod query;
 mod reader;
 mod relation;
@@ -62,8 +63,7 @@ pub use query::{
     Choice, Difference, DifferenceKind, Event, EventKind, KeyHistory, Query, RunChange, RunRow,
     TokenHistory,
 };
-pub use rows::Relation;
-pub use writer::{RunStart, RunWriter, TokenRow};
+pub use writer::{Bookmark, RunStart, RunWriter};
 
 use ids::TokenIds;
 use reader::{Change, Ever, Found, Place, Reader, Version};

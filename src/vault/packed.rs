@@ -70,10 +70,8 @@ impl<R: Row> Space<R> {
     /// All rows, in order.
     pub(super) fn scan<'s>(&self, store: Store<'s>) -> Scan<'s, R> {
         Scan {
-            space: self.clone(),
+            cursor: Cursor::new(self.clone()),
             store,
-            last: Some(self.prefix.clone()),
-            rows: VecDeque::new(),
         }
     }
 
@@ -88,53 +86,80 @@ impl<R: Row> Space<R> {
         };
         let rows = codec::rows::<R>(&block, R::WHAT)?
             .skip_while(|row| row.as_ref().is_ok_and(|row| row.key() < *key));
-        Ok(Scan {
-            space: self.clone(),
-            store,
-            last: Some(at),
-            rows: rows.collect::<Result<_, _>>()?,
-        })
+        let mut cursor = Cursor::new(self.clone());
+        cursor.items = rows.collect::<Result<_, _>>()?;
+        cursor.last = Some(at);
+        Ok(Scan { cursor, store })
     }
 }
 
-/// Walks a space.
-pub(super) struct Scan<'s, R> {
+/// Walks a space block by block without holding on to where it is read from. What it takes out of a block is the rows,
+/// or something smaller.
+pub(super) struct Cursor<R, T = R> {
     space: Space<R>,
-    store: Store<'s>,
     /// Key of the block read last; `None` at the end.
     last: Option<Vec<u8>>,
-    rows: VecDeque<R>,
+    items: VecDeque<T>,
 }
 
-impl<R: Row> Scan<'_, R> {
-    fn step(&mut self) -> Result<Option<R>, Error> {
-        loop {
-            if let Some(row) = self.rows.pop_front() {
-                return Ok(Some(row));
-            }
-            let Some(last) = &self.last else {
-                return Ok(None);
-            };
-            match self.store.after(last, &self.space.prefix)? {
-                Some((key, bytes)) => {
-                    self.rows = codec::rows::<R>(&bytes, R::WHAT)?.collect::<Result<_, _>>()?;
+impl<R: Row, T> Cursor<R, T> {
+    /// Before the first row.
+    pub(super) fn new(space: Space<R>) -> Self {
+        Self {
+            last: Some(space.prefix.clone()),
+            space,
+            items: VecDeque::new(),
+        }
+    }
+
+    /// What comes next; `take` takes it out of a block.
+    pub(super) fn peek(
+        &mut self,
+        store: Store<'_>,
+        take: impl Fn(&[u8]) -> Result<VecDeque<T>, Error>,
+    ) -> Result<Option<&T>, Error> {
+        while self.items.is_empty()
+            && let Some(last) = &self.last
+        {
+            match store.after(last, &self.space.prefix)? {
+                Some((key, block)) => {
+                    self.items = take(&block)?;
                     self.last = Some(key);
                 }
                 None => self.last = None,
             }
         }
+        Ok(self.items.front())
     }
+
+    /// Takes what was peeked at.
+    pub(super) fn pop(&mut self) -> Option<T> {
+        self.items.pop_front()
+    }
+}
+
+/// The rows of a block.
+pub(super) fn rows_of<R: Row>(block: &[u8]) -> Result<VecDeque<R>, Error> {
+    codec::rows::<R>(block, R::WHAT)?.collect()
+}
+
+/// Walks a space.
+pub(super) struct Scan<'s, R> {
+    cursor: Cursor<R>,
+    store: Store<'s>,
 }
 
 impl<R: Row> Iterator for Scan<'_, R> {
     type Item = Result<R, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let step = self.step();
-        if step.is_err() {
-            self.last = None;
+        match self.cursor.peek(self.store, rows_of) {
+            Ok(_) => self.cursor.pop().map(Ok),
+            Err(error) => {
+                self.cursor.last = None;
+                Some(Err(error))
+            }
         }
-        step.transpose()
     }
 }
 

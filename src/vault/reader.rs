@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use redb::ReadOnlyTable;
 
-use crate::model::{Account, App, Domain, Moment, Source, SourceId, Token, TokenId};
+use crate::model::{Account, App, Domain, Moment, Relation, Source, SourceId, Token, TokenId};
 
 use super::{
     Error,
@@ -12,7 +12,7 @@ use super::{
     ids::TokenIds,
     index::{self, ByAccount, ByDigest, ChangeKind, Touched},
     packed::Scan,
-    rows::{Body, Relation},
+    rows::Body,
     run::{self, RunFacts},
     store::Store,
     story::{self, Step, Stories, Story, kind_of},

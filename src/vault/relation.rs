@@ -10,12 +10,13 @@ use std::{
 
 use redb::WriteTransaction;
 
-use crate::model::{Counts, Moment, SourceId};
+use crate::model::{Counts, Moment, Novelty, Relation, SourceId};
 
 use super::{
     Error,
     packed::{Fate, Merge},
-    rows::{Body, Change, First, Later, Relation, first, later},
+    present::Present,
+    rows::{Body, Change, First, Later, first, later},
     store::Store,
     story::{Step, Stories, Story, at, encoded},
 };
@@ -35,6 +36,15 @@ pub(super) enum Verdict<B> {
     Added,
     /// It replaces this.
     Changed(B),
+}
+
+impl<B> Verdict<B> {
+    pub(super) fn novelty(&self) -> Novelty {
+        match self {
+            Self::Added => Novelty::New,
+            Self::Unchanged | Self::Changed(_) => Novelty::Known,
+        }
+    }
 }
 
 /// One relation while its rows come in.
@@ -84,6 +94,38 @@ impl<B: Body> Relating<B> {
         }
     }
 
+    /// From now on only rows come that may have changed; `known` = how many there were. Answers whether that will do:
+    /// not where runs follow that were recorded before.
+    pub(super) fn only_changes(&mut self, known: u64) -> bool {
+        match self {
+            Self::Newest(newest) => {
+                newest.known = Some(known);
+                true
+            }
+            Self::Between(_) => false,
+        }
+    }
+
+    /// After the changes: the keys of the rows that are there follow.
+    pub(super) fn keys_follow(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
+        match self {
+            Self::Newest(newest) => newest.keys_follow(transaction),
+            Self::Between(_) => Err(Error::OutOfOrder),
+        }
+    }
+
+    /// A row that is there.
+    pub(super) fn is_there(
+        &mut self,
+        transaction: &WriteTransaction,
+        key: u64,
+    ) -> Result<Novelty, Error> {
+        match self {
+            Self::Newest(newest) => newest.is_there(transaction, key),
+            Self::Between(_) => Err(Error::OutOfOrder),
+        }
+    }
+
     /// No more rows come.
     pub(super) fn end_of_rows(
         &mut self,
@@ -99,7 +141,7 @@ impl<B: Body> Relating<B> {
     /// Rows that came, and known rows that didn't.
     pub(super) fn counts(&self) -> (Counts, u64) {
         match self {
-            Self::Newest(newest) => (newest.counts, newest.missing.len() as u64),
+            Self::Newest(newest) => (newest.counts(), newest.missing.len() as u64),
             Self::Between(between) => (between.counts, between.missing.len() as u64),
         }
     }
@@ -140,6 +182,10 @@ type Merges<B> = (Merge<First<B>>, Merge<Later<B>>);
 pub(super) struct Newest<B: Body> {
     place: Place,
     merges: Option<Merges<B>>,
+    /// How many rows there were, if only those come that may have changed.
+    known: Option<u64>,
+    /// Among them, those that are there still, where that is told.
+    present: Option<Present<B>>,
     /// What became of the rows that are looked at next.
     ahead: VecDeque<Later<B>>,
     /// Keys of known rows in scope that did not come.
@@ -152,6 +198,8 @@ impl<B: Body> Newest<B> {
         Self {
             place,
             merges: None,
+            known: None,
+            present: None,
             ahead: VecDeque::new(),
             missing: Vec::new(),
             counts: Counts::default(),
@@ -168,8 +216,11 @@ impl<B: Body> Newest<B> {
         let since = self.place.at;
         let (first, later) = self.merges.as_mut().ok_or(Error::OutOfOrder)?;
         let (ahead, missing) = (&mut self.ahead, &mut self.missing);
+        let jumps = self.known.is_some();
         later.pass(transaction, &(key, since), &mut |row| {
-            ahead.push_back(row.clone());
+            if !jumps || row.key == key {
+                ahead.push_back(row.clone());
+            }
             Fate::Keep
         })?;
         let mut verdict = Verdict::Unchanged;
@@ -183,7 +234,7 @@ impl<B: Body> Newest<B> {
             }
             Fate::Keep
         };
-        first.at(transaction, &key, &mut passed, |known| {
+        let decide = |known: Option<&First<B>>| {
             let Some(known) = known else {
                 verdict = Verdict::Added;
                 return Fate::Put(First { key, since, body });
@@ -198,7 +249,12 @@ impl<B: Body> Newest<B> {
             }
             change = Some(Change::between(&*last, Some(&body)));
             Fate::Keep
-        })?;
+        };
+        if jumps {
+            first.jump(transaction, &key, decide)?;
+        } else {
+            first.at(transaction, &key, &mut passed, decide)?;
+        }
         if let Some(change) = change {
             let row = Later { key, since, change };
             later.at(transaction, &(key, since), &mut |_| Fate::Keep, |_| {
@@ -219,10 +275,18 @@ impl<B: Body> Newest<B> {
         transaction: &WriteTransaction,
         in_scope: &dyn Fn(u64, &B) -> bool,
     ) -> Result<(), Error> {
+        if let Some(mut present) = self.present.take() {
+            present.pass(Store::Write(transaction), None, &mut self.missing)?;
+            return Ok(());
+        }
         let (ahead, missing) = (&mut self.ahead, &mut self.missing);
         let Some((first, later)) = self.merges.take() else {
             return Ok(());
         };
+        if self.known.is_some() {
+            first.close(transaction)?;
+            return later.close(transaction);
+        }
         later.finish(transaction, &mut |row| {
             ahead.push_back(row.clone());
             Fate::Keep
@@ -236,12 +300,46 @@ impl<B: Body> Newest<B> {
         })
     }
 
+    fn keys_follow(&mut self, transaction: &WriteTransaction) -> Result<(), Error> {
+        // The changes are among what is known from here on.
+        let (first, later) = self.merges.take().ok_or(Error::OutOfOrder)?;
+        first.close(transaction)?;
+        later.close(transaction)?;
+        self.present = Some(Present::new(self.place.source));
+        Ok(())
+    }
+
+    fn is_there(&mut self, transaction: &WriteTransaction, key: u64) -> Result<Novelty, Error> {
+        let present = self.present.as_mut().ok_or(Error::OutOfOrder)?;
+        let is_known = present.pass(Store::Write(transaction), Some(key), &mut self.missing)?;
+        Ok(if is_known {
+            Novelty::Known
+        } else {
+            Novelty::New
+        })
+    }
+
+    /// What became of the rows so far; rows that did not come because they did not change are counted as seen.
+    fn counts(&self) -> Counts {
+        let Some(known) = self.known else {
+            return self.counts;
+        };
+        let (missing, counts) = (self.missing.len() as u64, self.counts);
+        let unchanged = known.saturating_sub(counts.changed + missing);
+        Counts {
+            seen: counts.added + counts.changed + unchanged,
+            unchanged,
+            ..counts
+        }
+    }
+
     fn finish(
         mut self,
         transaction: &WriteTransaction,
         bury: bool,
         note: &mut dyn FnMut(Noted),
     ) -> Result<Counts, Error> {
+        self.counts = self.counts();
         if !bury {
             return Ok(self.counts);
         }

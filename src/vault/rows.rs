@@ -2,35 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::model::{Moment, SourceId};
+use crate::model::{Moment, Relation, SourceId};
 
 use super::{
     codec::{Columnar, Reader, Writer},
     packed::{Row, Space},
     store::tag,
 };
-
-/// One of the three relations that a source has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Relation {
-    /// Registered clients.
-    Apps,
-    /// Accounts.
-    Accounts,
-    /// Access tokens.
-    Tokens,
-}
-
-impl Relation {
-    /// The word used in JSON and tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tokens => "tokens",
-            Self::Apps => "apps",
-            Self::Accounts => "accounts",
-        }
-    }
-}
 
 /// What a row says, without its key and its time, as small as it stands in a block.
 pub(super) trait Body: Columnar + Clone + PartialEq {

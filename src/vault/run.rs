@@ -47,6 +47,39 @@ pub(super) struct RunFacts {
     pub(super) scope: Scope,
 }
 
+/// What a connector left for the next run of a source.
+#[derive(Encode, Decode)]
+struct BookmarkRow {
+    run: u64,
+    bytes: Vec<u8>,
+}
+
+/// The bookmark of a source, and the run that left it.
+pub(super) fn bookmark(
+    store: Store<'_>,
+    source: SourceId,
+) -> Result<Option<(u64, Vec<u8>)>, Error> {
+    let Some(value) = store.get(&number_key(tag::BOOKMARKS, u64::from(source.0)))? else {
+        return Ok(None);
+    };
+    let row: BookmarkRow = codec::decode(&value, "a bookmark")?;
+    Ok(Some((row.run, row.bytes)))
+}
+
+/// Keeps a bookmark; the one before goes.
+pub(super) fn put_bookmark(
+    transaction: &redb::WriteTransaction,
+    source: SourceId,
+    run: u64,
+    bytes: Vec<u8>,
+) -> Result<(), Error> {
+    store::put(
+        transaction,
+        &number_key(tag::BOOKMARKS, u64::from(source.0)),
+        &codec::encode(&BookmarkRow { run, bytes })?,
+    )
+}
+
 /// Every source, by number.
 pub(super) fn sources(store: Store<'_>) -> Result<Vec<Source>, Error> {
     let mut sources = Vec::new();

@@ -8,8 +8,8 @@ use redb::backends::InMemoryBackend;
 use super::*;
 use crate::{
     model::{
-        Account, App, Completeness, Keys, Moment, RunOutcome, Scope, Scopes, Secret, Selector,
-        SourceKey, Token,
+        Account, App, Completeness, Keys, Moment, Novelty, Relation, RowSink, RunOutcome, Scope,
+        Scopes, Secret, Selector, SourceKey, Token,
     },
     progress::Silent,
 };
@@ -318,6 +318,158 @@ fn story<'o, T: Clone + PartialEq + 'o>(
         story.extend(body.map(|body| (at, None, body.clone())));
     }
     story
+}
+
+/// What a server says that tells only of rows written since the last run: those that changed, some that were written
+/// again with the same contents, and the keys of all rows where some are gone.
+fn record_changes(vault: &mut Vault, at: i64, before: &Given, now: &Given, again: u8) -> Run {
+    fn differs<T: PartialEq>(
+        before: &BTreeMap<u8, T>,
+        now: &BTreeMap<u8, T>,
+        key: u8,
+        again: u8,
+    ) -> bool {
+        before.get(&key) != now.get(&key) || key.is_multiple_of(again)
+    }
+    fn goes<T>(before: &BTreeMap<u8, T>, now: &BTreeMap<u8, T>) -> bool {
+        before.keys().any(|key| !now.contains_key(key))
+    }
+    let mut run = vault.begin_run(start(at)).unwrap();
+    assert!(run.bookmark().unwrap().is_current);
+    run.only_changes(Relation::Apps, before.apps.len() as u64)
+        .unwrap();
+    for (key, variant) in &now.apps {
+        if differs(&before.apps, &now.apps, *key, again) {
+            run.app(u64::from(*key), &app(*variant)).unwrap();
+        }
+    }
+    if goes(&before.apps, &now.apps) {
+        run.keys_follow(Relation::Apps).unwrap();
+        for key in now.apps.keys() {
+            let known = run.is_there(Relation::Apps, u64::from(*key)).unwrap();
+            assert_eq!(known, Novelty::Known);
+        }
+    }
+    run.only_changes(Relation::Accounts, before.accounts.len() as u64)
+        .unwrap();
+    for (key, name) in &now.accounts {
+        if differs(&before.accounts, &now.accounts, *key, again) {
+            run.account(u64::from(*key), &account(*name)).unwrap();
+        }
+    }
+    if goes(&before.accounts, &now.accounts) {
+        run.keys_follow(Relation::Accounts).unwrap();
+        for key in now.accounts.keys() {
+            run.is_there(Relation::Accounts, u64::from(*key)).unwrap();
+        }
+    }
+    run.only_changes(Relation::Tokens, before.tokens.len() as u64)
+        .unwrap();
+    for (key, row) in &now.tokens {
+        if differs(&before.tokens, &now.tokens, *key, again) {
+            let token = token(*row);
+            run.token(u64::from(*key), &import::token_row(&token))
+                .unwrap();
+        }
+    }
+    if goes(&before.tokens, &now.tokens) {
+        run.keys_follow(Relation::Tokens).unwrap();
+        for key in now.tokens.keys() {
+            run.is_there(Relation::Tokens, u64::from(*key)).unwrap();
+        }
+    }
+    run.leave(vec![1]);
+    run.finish(Completeness::Complete).unwrap()
+}
+
+fn start(at: i64) -> RunStart {
+    RunStart {
+        source: source_key(0),
+        instance: None,
+        scope: Scope::All,
+        keys: Keys::Server,
+        effective_at: Some(Timestamp::from_second(at).unwrap()),
+        now: Timestamp::from_second(1_000).unwrap(),
+        actor: actor(),
+        note: None,
+        accept_shrink: true,
+        origin: None,
+    }
+}
+
+proptest! {
+    #[test]
+    fn runs_that_tell_only_changes_say_the_same(states in prop::collection::vec(given(), 2..7), again in 2u8..9) {
+        let (mut whole, mut told) = (vault(), vault());
+        let mut before: Option<Given> = None;
+        for (at, state) in (1..).zip(&states) {
+            // What a row names without being there is the server's own matter: rows are taken as they are.
+            let given = Given { source: 0, at, scope: None, complete: true, accept_shrink: true, ..state.clone() };
+            let expected = record(&mut whole, &given);
+            let run = match &before {
+                Some(before) => record_changes(&mut told, at, before, &given, again),
+                None => {
+                    let mut run = told.begin_run(start(at)).unwrap();
+                    for (key, variant) in &given.apps {
+                        run.app(u64::from(*key), &app(*variant)).unwrap();
+                    }
+                    for (key, name) in &given.accounts {
+                        run.account(u64::from(*key), &account(*name)).unwrap();
+                    }
+                    for (key, row) in &given.tokens {
+                        run.token(u64::from(*key), &import::token_row(&token(*row))).unwrap();
+                    }
+                    run.leave(vec![0]);
+                    run.finish(Completeness::Complete).unwrap()
+                }
+            };
+            prop_assert_eq!(&run, &expected);
+            before = Some(given);
+        }
+        let (whole, told) = (whole.reader().unwrap(), told.reader().unwrap());
+        let source = crate::model::SourceId(1);
+        for at in 1..=states.len() {
+            let at = Moment(i64::try_from(at).unwrap() * 1_000_000);
+            prop_assert_eq!(as_of(told.tokens_ever(source, at), at), as_of(whole.tokens_ever(source, at), at));
+            prop_assert_eq!(as_of(told.apps_ever(source, at), at), as_of(whole.apps_ever(source, at), at));
+            prop_assert_eq!(as_of(told.accounts_ever(source, at), at), as_of(whole.accounts_ever(source, at), at));
+        }
+    }
+}
+
+#[test]
+fn a_row_that_was_not_told_of_is_found_out() {
+    let mut vault = vault();
+    let mut run = vault.begin_run(start(1)).unwrap();
+    run.app(1, &app(0)).unwrap();
+    run.leave(Vec::new());
+    run.finish(Completeness::Complete).unwrap();
+    let mut run = vault.begin_run(start(2)).unwrap();
+    run.only_changes(Relation::Apps, 1).unwrap();
+    run.keys_follow(Relation::Apps).unwrap();
+    assert_eq!(run.is_there(Relation::Apps, 1).unwrap(), Novelty::Known);
+    assert_eq!(run.is_there(Relation::Apps, 2).unwrap(), Novelty::New);
+}
+
+#[test]
+fn a_bookmark_is_current_only_straight_after_its_run() {
+    let mut vault = vault();
+    let mut run = vault.begin_run(start(10)).unwrap();
+    assert_eq!(run.bookmark(), None);
+    run.leave(vec![7]);
+    run.finish(Completeness::Complete).unwrap();
+    let found = |vault: &mut Vault, at| vault.begin_run(start(at)).unwrap().bookmark().cloned();
+    let here = |is_current| {
+        let bytes = vec![7];
+        Some(Bookmark { bytes, is_current })
+    };
+    assert_eq!(found(&mut vault, 11), here(true));
+    // Dated before the run that left it.
+    assert_eq!(found(&mut vault, 9), here(false));
+    let mut partial = vault.begin_run(start(12)).unwrap();
+    partial.leave(vec![8]);
+    partial.finish(Completeness::Partial).unwrap();
+    assert_eq!(found(&mut vault, 13), here(false));
 }
 
 proptest! {

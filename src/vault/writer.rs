@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use redb::WriteTransaction;
 
 use crate::model::{
-    Account, Actor, App, Completeness, Domain, Keys, Moment, Run, RunCounts, RunOutcome, Scope,
-    Source, SourceKey,
+    Account, Actor, App, Completeness, Domain, Keys, Moment, Novelty, Relation, RowSink, Run,
+    RunCounts, RunOutcome, Scope, Source, SourceKey, TokenRow,
 };
 
 use super::{
@@ -17,7 +17,6 @@ use super::{
     index::{self, ByAccount, ByDigest, ByName, Touched},
     packed::{Fate, Merge, Row, Space},
     relation::{Noted, Of, Place, Relating, Verdict},
-    rows::Relation,
     run,
     store::Store,
 };
@@ -47,29 +46,13 @@ pub struct RunStart {
     pub origin: Option<Origin>,
 }
 
-/// A token row as it comes in: borrowed, because there may be millions. Times in microseconds since 1970-01-01 UTC.
-#[derive(Clone, Copy)]
-pub struct TokenRow<'a> {
-    /// The instance.
-    pub instance: &'a Domain,
-    /// The access token.
-    pub access_token: &'a str,
-    /// The refresh token.
-    pub refresh_token: Option<&'a str>,
-    /// Token type; `None` = Bearer.
-    pub token_type: Option<&'a str>,
-    /// Scopes, joined by single spaces.
-    pub scopes: Option<&'a str>,
-    /// Time of issue.
-    pub created_at: Option<Moment>,
-    /// Time of expiry.
-    pub expires_at: Option<Moment>,
-    /// Time of revocation.
-    pub revoked_at: Option<Moment>,
-    /// Row key of the app.
-    pub app: Option<u64>,
-    /// Row key of the account; `None` = an application's own token.
-    pub account: Option<u64>,
+/// What a connector left with the last run of a source, to go on from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bookmark {
+    /// The connector's own words.
+    pub bytes: Vec<u8>,
+    /// Whether the source's relations are as they were when it was left: no run was recorded since.
+    pub is_current: bool,
 }
 
 /// A run that is being recorded. Dropping it without [`RunWriter::finish`] records nothing.
@@ -95,6 +78,11 @@ pub struct RunWriter<'v> {
     by_account: Vec<ByAccount>,
     symbols: Symbols,
     warnings: Vec<String>,
+    /// What the source's last run left, and what this one leaves.
+    found: Option<Bookmark>,
+    left: Option<Vec<u8>>,
+    /// Rows that held another token before.
+    replaced: u64,
 }
 
 impl Vault {
@@ -120,6 +108,11 @@ impl Vault {
             next: next.map(|run| (run.effective_at, run.number)),
         };
         let number = run::next_number(store)?;
+        let last = of_source.iter().map(|run| run.number).max();
+        let found = run::bookmark(store, source.id)?.map(|(run, bytes)| Bookmark {
+            bytes,
+            is_current: Some(run) == last && place.next.is_none(),
+        });
         let in_scope = match &start.scope {
             Scope::All => None,
             Scope::User(name) => {
@@ -153,29 +146,27 @@ impl Vault {
             by_account: Vec::new(),
             symbols: Symbols::default(),
             warnings: Vec::new(),
+            found,
+            left: None,
+            replaced: 0,
         })
     }
 }
 
-impl RunWriter<'_> {
-    /// Takes an app. Apps come first, in ascending order of keys.
-    ///
-    /// # Errors
-    /// [`Error::OutOfOrder`], [`Error::TooLarge`], or when the vault can't be written.
-    pub fn app(&mut self, key: u64, app: &App) -> Result<(), Error> {
+impl RowSink for RunWriter<'_> {
+    type Error = Error;
+
+    fn app(&mut self, key: u64, app: &App) -> Result<Novelty, Error> {
         self.enter(Relation::Apps)?;
         let all = self.in_scope.is_none();
         // A scoped run sees the apps of one account: that others are missing says nothing.
         let body = AppBody::new(app, &mut self.symbols);
         let verdict = self.apps.take(&self.transaction, key, body, &|_, _| all)?;
-        self.note(Relation::Apps, key, &verdict)
+        self.note(Relation::Apps, key, &verdict)?;
+        Ok(verdict.novelty())
     }
 
-    /// Takes an account. Accounts come after apps, in ascending order of keys.
-    ///
-    /// # Errors
-    /// [`Error::OutOfOrder`], [`Error::TooLarge`], or when the vault can't be written.
-    pub fn account(&mut self, key: u64, account: &Account) -> Result<(), Error> {
+    fn account(&mut self, key: u64, account: &Account) -> Result<Novelty, Error> {
         self.enter(Relation::Accounts)?;
         if let (Some(scope), Scope::User(wanted), Some(name)) =
             (&mut self.in_scope, &self.start.scope, &account.username)
@@ -196,14 +187,11 @@ impl RunWriter<'_> {
             self.names
                 .push(ByName::new(name, &account.instance, self.source.id, key));
         }
-        self.note(Relation::Accounts, key, &verdict)
+        self.note(Relation::Accounts, key, &verdict)?;
+        Ok(verdict.novelty())
     }
 
-    /// Takes a token. Tokens come last, in ascending order of keys.
-    ///
-    /// # Errors
-    /// [`Error::OutOfOrder`], [`Error::TooLarge`], or when the vault can't be written.
-    pub fn token(&mut self, key: u64, row: &TokenRow<'_>) -> Result<(), Error> {
+    fn token(&mut self, key: u64, row: &TokenRow<'_>) -> Result<Novelty, Error> {
         self.enter(Relation::Tokens)?;
         let body = TokenBody::new(row, &mut self.symbols);
         let scope = &self.in_scope;
@@ -218,6 +206,7 @@ impl RunWriter<'_> {
             ),
         };
         if new_token {
+            self.replaced += u64::from(matches!(&verdict, Verdict::Changed(_)));
             let id = self.ids.id(row.instance, row.access_token);
             let digest = id.index_digest();
             self.digests.push(ByDigest {
@@ -239,7 +228,58 @@ impl RunWriter<'_> {
                 )?;
             }
         }
-        self.note(Relation::Tokens, key, &verdict)
+        self.note(Relation::Tokens, key, &verdict)?;
+        Ok(verdict.novelty())
+    }
+
+    fn only_changes(&mut self, relation: Relation, known: u64) -> Result<(), Error> {
+        self.enter(relation)?;
+        let is_possible = self.in_scope.is_none()
+            && match relation {
+                Relation::Apps => self.apps.only_changes(known),
+                Relation::Accounts => self.accounts.only_changes(known),
+                Relation::Tokens => self.tokens.only_changes(known),
+            };
+        if is_possible {
+            Ok(())
+        } else {
+            Err(Error::OutOfOrder)
+        }
+    }
+
+    fn keys_follow(&mut self, relation: Relation) -> Result<(), Error> {
+        match relation {
+            Relation::Apps => self.apps.keys_follow(&self.transaction),
+            Relation::Accounts => self.accounts.keys_follow(&self.transaction),
+            Relation::Tokens => self.tokens.keys_follow(&self.transaction),
+        }
+    }
+
+    fn is_there(&mut self, relation: Relation, key: u64) -> Result<Novelty, Error> {
+        match relation {
+            Relation::Apps => self.apps.is_there(&self.transaction, key),
+            Relation::Accounts => self.accounts.is_there(&self.transaction, key),
+            Relation::Tokens => self.tokens.is_there(&self.transaction, key),
+        }
+    }
+}
+
+impl RunWriter<'_> {
+    /// What the connector left with the last run of this source that left anything.
+    pub fn bookmark(&self) -> Option<&Bookmark> {
+        self.found.as_ref()
+    }
+
+    /// Leaves this for the next run, if this one ends complete.
+    pub fn leave(&mut self, bytes: Vec<u8>) {
+        self.left = Some(bytes);
+    }
+
+    /// How many rows hold another token than before, and of how many that are known. A server never does that: where
+    /// it is more than a few, this is another database than the last time.
+    pub fn replaced(&self) -> (u64, u64) {
+        let (counts, missing) = self.tokens.counts();
+        (self.replaced, missing + counts.changed + counts.unchanged)
     }
 
     /// Keeps a warning with the run.
@@ -295,6 +335,9 @@ impl RunWriter<'_> {
             warnings: self.warnings,
         };
         run::put(&self.transaction, &run)?;
+        if let Some(bytes) = self.left.filter(|_| outcome == RunOutcome::Complete) {
+            run::put_bookmark(&self.transaction, source, run.id, bytes)?;
+        }
         let event = AuditEvent::Imported { run: run.id };
         audit::append(
             &self.transaction,

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use tuskvault::{
     crypto::{Credentials, KdfParams, KeySlot, MasterKey, Passphrase, SLOT_BYTES},
     model::{
-        Account, Actor, App, Completeness, Domain, Keys, Moment, Record, Row, Run, Scope, Scopes,
-        Secret, Selector, Snapshot, SourceKey, Token,
+        Account, Actor, App, Completeness, Domain, Keys, Moment, Record, Row, RowSink, Run, Scope,
+        Scopes, Secret, Selector, Snapshot, SourceKey, Token,
     },
     progress::Silent,
     storage::{self, Access, EncryptedFile, LockedVault, SlotInfo},

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::model::{Moment, Record, RecordKey, SourceId, TokenId};
-use crate::vault::{Change, ChangeKind, Error, Reader, Relation, Vault};
+use crate::model::{Moment, Record, RecordKey, Relation, SourceId, TokenId};
+use crate::vault::{Change, ChangeKind, Error, Reader, Vault};
 
 use super::Questioner;
 

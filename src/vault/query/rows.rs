@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Account, App, Domain, Moment, Row, SourceId, Token};
-use crate::vault::{ChangeKind, Error, Relation, Vault};
+use crate::model::{Account, App, Domain, Moment, Relation, Row, SourceId, Token};
+use crate::vault::{ChangeKind, Error, Vault};
 
 /// One row that a run found new, changed or gone, with its contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
