@@ -1,0 +1,20 @@
+//! The Mastodon database: the real binary against a real PostgreSQL, over the schemas of seven generations.
+//!
+//! Skipped with a word where PostgreSQL is missing, unless `TUSKVAULT_REQUIRE_POSTGRES=1`, which `scripts/test` sets.
+
+#![cfg(feature = "postgres")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests and their helpers"
+)]
+
+mod certificates;
+mod cluster;
+mod database;
+mod fixture;
+#[path = "../it/home.rs"]
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod home;
