@@ -218,11 +218,27 @@ pub(crate) struct Import {
     /// The instance, where the file doesn't say
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) instance: Option<String>,
-    /// The user, where the file doesn't say
+    /// The user, where the file doesn't say; of a database, the one user whose tokens are read
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
     #[command(flatten)]
+    pub(crate) database: Database,
+    /// Read the whole database, not only what was written since the last run
+    #[arg(long)]
+    pub(crate) full: bool,
+    #[command(flatten)]
     pub(crate) run: RunOptions,
+}
+
+/// Where a Mastodon server's database is.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Database {
+    /// Mastodon's own settings, which say where its database is (postgres)
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// The database, as postgres://… or as key=value words; without a password (postgres)
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
 }
 
 /// Write records back into a client app

@@ -272,6 +272,13 @@ impl From<&connectors::Error> for Failure {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl From<connectors::postgres::Error> for Failure {
+    fn from(error: connectors::postgres::Error) -> Self {
+        Self::new(Exit::BadSource, chain(&error))
+    }
+}
+
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {
         let hint = match error {

@@ -22,6 +22,10 @@ use super::{
 };
 
 pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
+    #[cfg(feature = "postgres")]
+    if args.connector == connectors::postgres::NAME {
+        return super::database::import(session, args);
+    }
     if args.connector != AUTO {
         find(&args.connector)?;
     }
@@ -250,8 +254,13 @@ pub(crate) fn record(
         session.remember(vault, None);
         return Ok(Exit::Done);
     }
-    session.remember(vault, Some(&run));
-    if let Some(trouble) = report::trouble(&run) {
+    Ok(finished(session, vault, &run))
+}
+
+/// What a run of a live source leads to.
+pub(crate) fn finished(session: &Session<'_>, vault: &Vault, run: &Run) -> Exit {
+    session.remember(vault, Some(run));
+    if let Some(trouble) = report::trouble(run) {
         session.output.warn(&format!(
             "{} {}: {trouble}",
             run.source.key.connector, run.source.key.location
@@ -259,12 +268,13 @@ pub(crate) fn record(
     }
     if run.outcome == RunOutcome::Complete {
         session.drop_previous(vault);
-        return Ok(Exit::Done);
+        return Exit::Done;
     }
-    Ok(Exit::Partial)
+    Exit::Partial
 }
 
-fn show(session: &Session<'_>, run: &Run) -> Result<(), Failure> {
+/// Reports a run.
+pub(crate) fn show(session: &Session<'_>, run: &Run) -> Result<(), Failure> {
     if session.output.json {
         return session.output.object(&json::RunJson::new(run));
     }

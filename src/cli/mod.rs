@@ -3,6 +3,8 @@
 pub(crate) mod args;
 mod backup;
 mod check;
+#[cfg(feature = "postgres")]
+mod database;
 mod demo;
 mod diff;
 mod discover;

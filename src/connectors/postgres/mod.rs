@@ -5,11 +5,17 @@
 //! `docs/server.md` tells an administrator what each command needs.
 
 mod connect;
+mod copy;
 mod error;
+mod names;
+mod read;
+mod schema;
 mod settings;
+mod watermark;
 
 pub use connect::connect;
 pub use error::Error;
+pub use read::{ImportRequest, Read, ReadError, Reading};
 pub use settings::{Environment, Settings};
 
 /// The connector's name.
