@@ -106,7 +106,7 @@ impl Cluster {
         self.folder.join("other.pem")
     }
 
-    /// A program of PostgreSQL's, with nothing of the outer environment.
+    /// A program of PostgreSQL's.
     pub(crate) fn program(&self, name: &str) -> Command {
         program(&self.binaries, name)
     }
@@ -258,12 +258,12 @@ pub(crate) fn finish(command: &mut Command) -> String {
 }
 
 /// Whom the server runs as: PostgreSQL refuses root.
-struct ServerUser {
+pub(crate) struct ServerUser {
     other: Option<(u32, u32)>,
 }
 
 impl ServerUser {
-    fn find() -> Self {
+    pub(crate) fn find() -> Self {
         if !rustix::process::geteuid().is_root() {
             return Self { other: None };
         }
@@ -281,13 +281,13 @@ impl ServerUser {
         }
     }
 
-    fn own(&self, path: &Path) {
+    pub(crate) fn own(&self, path: &Path) {
         if let Some((user, group)) = self.other {
             chown(path, Some(user), Some(group)).unwrap();
         }
     }
 
-    fn run<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+    pub(crate) fn run<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         if let Some((user, group)) = self.other {
             command.uid(user).gid(group);
         }
@@ -302,7 +302,7 @@ impl ServerUser {
 }
 
 /// A folder that everyone may enter, whose path leaves room for the name of a socket (107 bytes in all).
-fn new_folder() -> PathBuf {
+pub(crate) fn new_folder() -> PathBuf {
     let mut place = std::env::temp_dir();
     if place.as_os_str().len() > 60 {
         place = "/tmp".into();
@@ -334,7 +334,8 @@ fn watch(server: &ServerUser, binaries: &Path, folder: &Path) -> Child {
     server.run(&mut watchdog).spawn().unwrap()
 }
 
-fn program(folder: &Path, name: &str) -> Command {
+/// A program, with nothing of the outer environment.
+pub(crate) fn program(folder: &Path, name: &str) -> Command {
     let mut command = Command::new(folder.join(name));
     command
         .env_clear()

@@ -173,14 +173,16 @@ impl Database {
             "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('{}') AND NOT attisdropped",
             words[table]
         ));
+        let has = |name: &str| columns.iter().any(|column| column == name);
         let mut kept = String::new();
         let mut rest = statement;
         while let Some((before, after)) = rest.split_once('(') {
             let (list, after) = after.split_once(')').unwrap();
-            let list: Vec<&str> = list
-                .split(", ")
-                .filter(|name| columns.iter().any(|column| column == name))
-                .collect();
+            let names = list.split(", ").map(|name| match name {
+                "suspended_at" if !has(name) => "suspended",
+                _ => name,
+            });
+            let list: Vec<&str> = names.filter(|name| has(name)).collect();
             kept.extend([before, "(", &list.join(", "), ")"]);
             rest = after;
         }

@@ -5,6 +5,7 @@ use crate::{
     cluster::{Cluster, Role, cluster, finish},
     database::{Database, GENERATIONS, INSTANCE, Way},
     home::Home,
+    pooler::Pooler,
 };
 
 #[test]
@@ -50,7 +51,7 @@ fn each_role_may_what_the_document_grants_and_no_more() {
             for sql in [
                 "SELECT token, scopes, resource_owner_id FROM oauth_access_tokens",
                 "SELECT uid, secret, confidential FROM oauth_applications",
-                "SELECT u.id, a.username FROM users u JOIN accounts a ON a.id = u.account_id",
+                "SELECT u.id, a.username FROM users u JOIN accounts a ON a.id = u.account_id WHERE a.domain IS NULL",
             ] {
                 assert!(answer(role, sql), "{generation}, {role:?}: {sql}");
             }
@@ -77,6 +78,10 @@ fn each_role_may_what_the_document_grants_and_no_more() {
             INSERT INTO oauth_access_tokens (token, application_id, created_at) VALUES ('t', 2, now()); ROLLBACK";
         assert!(answer(Role::Restore, insert), "{generation}");
         assert!(!answer(Role::Backup, insert), "{generation}");
+        let states = "SELECT confirmed_at, disabled, memorial, moved_to_account_id
+            FROM users u JOIN accounts a ON a.id = u.account_id";
+        assert!(answer(Role::Restore, states), "{generation}");
+        assert!(!answer(Role::Backup, states), "{generation}");
     }
 }
 
@@ -126,6 +131,30 @@ fn each_way_in_asks_for_what_it_should() {
         Way::OtherName,
         &[password, authority, full]
     ));
+}
+
+#[test]
+fn a_pooler_stands_before_the_cluster() {
+    let Some(database) = Database::new("4.7", 400) else {
+        return;
+    };
+    let Some(pooler) = Pooler::start(&database) else {
+        return;
+    };
+    database.grant(Role::Backup);
+    for (password, comes_in) in [(crate::cluster::PASSWORD, true), ("wrong", false)] {
+        let mut psql = database.cluster.program("psql");
+        psql.args([
+            "-X",
+            "-w",
+            "-c",
+            "SELECT count(token) FROM oauth_access_tokens",
+        ])
+        .arg(pooler.url_as(Role::Backup, &database))
+        .env("PGPASSWORD", password);
+        let output = psql.output().unwrap();
+        assert_eq!(output.status.success(), comes_in, "{output:?}");
+    }
 }
 
 #[test]

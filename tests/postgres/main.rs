@@ -18,4 +18,5 @@ mod fixture;
 #[path = "../it/home.rs"]
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod home;
+mod pooler;
 mod rails;
