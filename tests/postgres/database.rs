@@ -149,14 +149,23 @@ impl Database {
     /// Gives a role what docs/server.md grants for it, by the statements that stand there, without the columns that
     /// this generation lacks.
     pub(crate) fn grant(&self, role: Role) {
+        self.execute_documented(&format!("CREATE ROLE {} ", role.name()));
+    }
+
+    /// Gives the role for restores what docs/server.md grants besides, for `--revoked clear`.
+    pub(crate) fn grant_revival(&self) {
+        self.execute_documented("GRANT UPDATE (revoked_at)");
+    }
+
+    /// Executes the block of docs/server.md that begins so.
+    fn execute_documented(&self, beginning: &str) {
         let document = fs::read_to_string("docs/server.md").unwrap();
-        let wanted = format!("CREATE ROLE {} ", role.name());
         let block = document
             .split("```sql\n")
             .skip(1)
             .map(|rest| rest.split("```").next().unwrap())
-            .find(|block| block.contains(&wanted))
-            .expect("docs/server.md has a block for the role");
+            .find(|block| block.starts_with(beginning))
+            .expect("docs/server.md has the block");
         for statement in block.split(';').map(str::trim) {
             // Roles belong to the cluster: this one is there.
             if !statement.is_empty() && !statement.starts_with("CREATE ROLE") {

@@ -82,6 +82,12 @@ fn each_role_may_what_the_document_grants_and_no_more() {
             FROM users u JOIN accounts a ON a.id = u.account_id";
         assert!(answer(Role::Restore, states), "{generation}");
         assert!(!answer(Role::Backup, states), "{generation}");
+        let revive = "UPDATE oauth_access_tokens SET revoked_at = NULL WHERE token = 't'";
+        assert!(!answer(Role::Restore, revive), "{generation}");
+        database.grant_revival();
+        assert!(answer(Role::Restore, revive), "{generation}");
+        let alter = "UPDATE oauth_access_tokens SET scopes = 'read write'";
+        assert!(!answer(Role::Restore, alter), "{generation}");
     }
 }
 
