@@ -89,18 +89,19 @@ fn record(
     }
 }
 
-/// Where the database is: as given, else as the environment says.
+/// Where the database is: as given, else as libpq's variables say.
 pub(crate) fn settings(
-    _session: &Session<'_>,
-    _args: &Database,
+    session: &Session<'_>,
+    args: &Database,
 ) -> Result<postgres::Settings, Failure> {
-    let get = |name: &str| std::env::var(name).ok();
-    Ok(postgres::Settings {
-        host: get("PGHOST").unwrap_or_default(),
-        port: 5432,
-        user: get("PGUSER").unwrap_or_default(),
-        password: None,
-        dbname: get("PGDATABASE").unwrap_or_default(),
-        local_domain: None,
-    })
+    let environment = machine::environment();
+    let (settings, warnings) = match (&args.env_file, &args.url) {
+        (Some(path), _) => postgres::Settings::from_env_file(path, &environment)?,
+        (None, Some(url)) => postgres::Settings::from_url(url, &environment)?,
+        (None, None) => postgres::Settings::from_environment(&environment)?,
+    };
+    for warning in warnings {
+        session.output.warn(&warning);
+    }
+    Ok(settings)
 }

@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+#[cfg(feature = "postgres")]
+use tuskvault::connectors::postgres;
 use tuskvault::{
     connectors,
     crypto::{KdfError, KeyFileError, SlotKind},
@@ -273,10 +275,160 @@ impl From<&connectors::Error> for Failure {
 }
 
 #[cfg(feature = "postgres")]
-impl From<connectors::postgres::Error> for Failure {
-    fn from(error: connectors::postgres::Error) -> Self {
-        Self::new(Exit::BadSource, chain(&error))
+impl From<postgres::Error> for Failure {
+    fn from(error: postgres::Error) -> Self {
+        let (exit, hint) = database_hint(&error);
+        let text = chain(&error);
+        let path = match error {
+            postgres::Error::Settings { path, .. } | postgres::Error::File { path, .. } => {
+                Some(path)
+            }
+            _ => None,
+        };
+        Self {
+            exit,
+            message: text,
+            path,
+            hint: Some(hint),
+        }
     }
+}
+
+/// Exit code and hint for what went wrong with the server's database.
+#[cfg(feature = "postgres")]
+fn database_hint(error: &postgres::Error) -> (Exit, String) {
+    use postgres::{Error as E, PasswordNote};
+    let hint = match error {
+        E::Typed { .. } => {
+            return (
+                Exit::Usage,
+                "such as `--url postgres://mastodon@localhost/mastodon_production`, or `--env-file` for Mastodon's own settings".into(),
+            );
+        }
+        E::PasswordTyped => {
+            return (
+                Exit::Usage,
+                "other users of this machine see what is typed: leave it out, and set PGPASSWORD, keep it in ~/.pgpass (mode 0600), or use `--env-file`".into(),
+            );
+        }
+        E::Settings { .. } => "mend this file; it was not changed".into(),
+        E::File { .. } => {
+            "name the file with `--env-file`, and run as a user who may read it (such as `sudo -u mastodon`)".into()
+        }
+        E::NoSuchHost { .. } => {
+            "check the name (DB_HOST, PGHOST, or in `--url`); names of Docker services resolve inside Docker only".into()
+        }
+        E::Unreachable { socket: Some(socket), source, .. } => unreachable_socket(socket, source),
+        E::Unreachable { .. } => {
+            "check host and port, and that the server runs and listens there (`listen_addresses` in postgresql.conf; in Docker, `ports` in the compose file)".into()
+        }
+        E::TimedOut { .. } => {
+            "check host and port, and whether a firewall stands between; PGCONNECT_TIMEOUT gives it more time (in seconds)".into()
+        }
+        E::PasswordMissing { .. } => {
+            "set PGPASSWORD, keep it in ~/.pgpass (mode 0600), or use `--env-file`".into()
+        }
+        E::PasswordRefused { note: Some(PasswordNote::Quoted), .. } => {
+            "the password stands in quotes in the env file: Ruby takes them off, as was done here, but Docker takes them for a part of it. If this file is Docker's, set PGPASSWORD or DB_PASS to the password with them".into()
+        }
+        E::PasswordRefused { note: Some(PasswordNote::CutAtHash), .. } => {
+            "the password in the env file holds a # without quotes: Ruby takes what follows for a comment, as was done here, but Docker does not. If this file is Docker's, set DB_PASS to the whole password".into()
+        }
+        E::PasswordRefused { .. } => {
+            "check DB_PASS or PGPASSWORD, or the line of ~/.pgpass; variables in the environment win over the env file".into()
+        }
+        E::NotAdmitted { user, is_peer: true, .. } => format!(
+            "the server compares the role with the system's user (peer authentication): run this as that user, such as `sudo -u {user} tuskvault …`"
+        ),
+        E::NotAdmitted { .. } => {
+            "check the role's name, and that pg_hba.conf lets it in from here".into()
+        }
+        E::NoSuchDatabase { .. } => {
+            "`psql -l` lists the databases; name it with DB_NAME, PGDATABASE, or in `--url`".into()
+        }
+        E::Busy { .. } => "try again later, or raise `max_connections` in postgresql.conf (a pooler's is in its own settings)".into(),
+        E::NotReady { .. } => "try again in a moment".into(),
+        E::NoTls { .. } => {
+            "turn `ssl` on in postgresql.conf, or give sslmode=prefer (PGSSLMODE, DB_SSLMODE) if the way to it is safe".into()
+        }
+        E::Untrusted { .. } => {
+            "name the certificate of who signed it with sslrootcert (PGSSLROOTCERT), or give sslrootcert=system for public authorities".into()
+        }
+        E::WrongName { .. } => {
+            "connect by the name in the certificate (hostaddr says where it is), or check only who signed it with sslmode=verify-ca".into()
+        }
+        E::Tls { .. } => "the server's log tells its side; sslmode=disable does without encryption, if the way to it is safe".into(),
+        E::Refused { .. } | E::Connect { .. } => "nothing was changed; the server's log tells more".into(),
+        E::NotMastodon { .. } => "name Mastodon's own database with `--env-file`, `--url` or PGDATABASE".into(),
+        E::Denied { table, columns, .. } => format!(
+            "let a superuser run `GRANT SELECT ({columns}) ON {table} TO` this role; docs/server.md has all that a backup needs"
+        ),
+        E::NoInstance { .. } => {
+            return (
+                Exit::Usage,
+                "give `--instance DOMAIN` (LOCAL_DOMAIN in Mastodon's settings)".into(),
+            );
+        }
+        E::NoUser { .. } => return (Exit::NoMatch, "nothing was recorded; names are those of local accounts, without `@`".into()),
+        E::Malformed { .. } => {
+            return (Exit::Failed, "nothing was recorded; is this PostgreSQL?".into());
+        }
+        E::Database { source, .. } => return statement_hint(source),
+        _ => "nothing was changed".into(),
+    };
+    (Exit::BadSource, hint)
+}
+
+#[cfg(feature = "postgres")]
+fn unreachable_socket(socket: &Path, error: &io::Error) -> String {
+    let socket = socket.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "there is no socket {socket}: check that the server runs on this machine, and its folder and port (`unix_socket_directories` in postgresql.conf); a server elsewhere needs a host name"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("this user may not use the socket {socket}: run as one who may")
+        }
+        _ => format!("nobody listens at the socket {socket}: check that the server runs"),
+    }
+}
+
+/// A server that went away failed; one that said no can't be read or written as asked.
+#[cfg(feature = "postgres")]
+fn statement_hint(error: &::postgres::Error) -> (Exit, String) {
+    let code = error.code().map_or("", |code| code.code());
+    let hint = match code {
+        "" => {
+            return (
+                Exit::Failed,
+                "the connection was lost, and nothing is half-written: run the same again".into(),
+            );
+        }
+        "57P01" | "57P02" | "57P03" | "57P05" => {
+            return (
+                Exit::Failed,
+                "the server ended the connection, and nothing is half-written: run the same again"
+                    .into(),
+            );
+        }
+        "57014" => {
+            return (
+                Exit::Failed,
+                "the statement was cancelled or took too long (`statement_timeout`), and nothing is half-written: run the same again".into(),
+            );
+        }
+        "40001" => {
+            return (
+                Exit::Failed,
+                "nothing is half-written: run the same again; a replica cancels long reads (`max_standby_streaming_delay`)".into(),
+            );
+        }
+        "42501" => "the role lacks a privilege: docs/server.md lists the GRANT statements",
+        "42P01" | "42703" => "is this Mastodon's database? DB_NAME, PGDATABASE or `--url` name it",
+        "25006" => "this server is read-only (a replica?): name the primary",
+        _ => "nothing was changed; the server's log tells more",
+    };
+    (Exit::BadSource, hint.into())
 }
 
 impl From<KeyFileError> for Failure {

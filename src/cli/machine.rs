@@ -9,6 +9,8 @@ use std::{
 use etcetera::BaseStrategy;
 use jiff::{Timestamp, ZonedDateTime};
 use tuskvault::{connectors::Surroundings, model::Actor};
+#[cfg(feature = "postgres")]
+use tuskvault::{connectors::postgres, files, model::Secret};
 
 /// The time now.
 pub(crate) fn now() -> Timestamp {
@@ -53,6 +55,32 @@ pub(crate) fn surroundings() -> Surroundings {
         current: env::current_dir().unwrap_or_default(),
         host: host(),
     }
+}
+
+/// What the environment says of databases.
+#[cfg(feature = "postgres")]
+pub(crate) fn environment() -> postgres::Environment {
+    let set = |name: &'static str| Some((name.to_owned(), Secret::new(env::var(name).ok()?)));
+    postgres::Environment {
+        variables: postgres::Environment::names().filter_map(set).collect(),
+        home: etcetera::home_dir().unwrap_or_default(),
+        user: login_name(),
+    }
+}
+
+/// The name of the user whose rights the program has, as libpq and peer authentication know it: `sudo` and `su` may
+/// leave the variables of another.
+#[cfg(feature = "postgres")]
+fn login_name() -> String {
+    let id = rustix::process::geteuid().as_raw().to_string();
+    let bytes = files::read_bounded(Path::new("/etc/passwd"), 1 << 20).unwrap_or_default();
+    let users = String::from_utf8_lossy(&bytes);
+    let known = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id).then(|| name.to_owned())
+    });
+    known.unwrap_or_else(|| actor().user)
 }
 
 /// The same inside a folder that is taken for a home folder: a mounted backup, an old disk.

@@ -11,12 +11,16 @@ mod names;
 mod read;
 mod schema;
 mod settings;
+mod tls;
 mod watermark;
 
 pub use connect::connect;
-pub use error::Error;
+pub use error::{Error, Said};
 pub use read::{ImportRequest, Read, ReadError, Reading};
-pub use settings::{Environment, Settings};
+pub use settings::{
+    ChannelBinding, Environment, Identity, PasswordNote, Roots, Settings, SslMode, Tls,
+    usual_env_files,
+};
 
 /// The connector's name.
 pub const NAME: &str = "postgres";
