@@ -181,12 +181,14 @@ pub(crate) struct Discover {
 /// Import from every client app on this machine, one run per source
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  tuskvault backup\n  tuskvault backup toot --note \"before the upgrade\""
+    after_help = "Examples:\n  tuskvault backup\n  tuskvault backup toot --note \"before the upgrade\"\n  tuskvault backup postgres --env-file /home/mastodon/live/.env.production"
 )]
 pub(crate) struct Backup {
     /// Only these connectors
     #[arg(value_name = "CONNECTOR")]
     pub(crate) connectors: Vec<String>,
+    #[command(flatten)]
+    pub(crate) database: Database,
     #[command(flatten)]
     pub(crate) run: RunOptions,
 }
@@ -204,7 +206,7 @@ pub(crate) struct RunOptions {
 /// Import one source
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  tuskvault import toot --path ~/old-home/.config/toot\n  tuskvault import auto bot/config.json --instance m.example\n  tuskvault import json records.json\n  ssh server cat records.json | tuskvault import json -"
+    after_help = "Examples:\n  tuskvault import toot --path ~/old-home/.config/toot\n  tuskvault import auto bot/config.json --instance m.example\n  tuskvault import json records.json\n  tuskvault import postgres --env-file /home/mastodon/live/.env.production\n  tuskvault import postgres --url postgres://backup@localhost/mastodon_production --user alice\n  ssh server cat records.json | tuskvault import json -"
 )]
 pub(crate) struct Import {
     /// The connector, or `auto` to find out by content

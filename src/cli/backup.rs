@@ -19,17 +19,23 @@ use super::{
 
 pub(crate) fn run(session: &Session<'_>, args: &Backup) -> Result<Exit, Failure> {
     for name in &args.connectors {
-        find(name)?;
+        if !is_database(name) {
+            find(name)?;
+        }
     }
     let wanted = |name: &str| {
         args.connectors.is_empty() || args.connectors.iter().any(|wanted| wanted == name)
     };
     let surroundings = machine::surroundings();
+    #[cfg(feature = "postgres")]
+    let databases = super::database::targets(session, args)?;
+    #[cfg(not(feature = "postgres"))]
+    let databases: [(); 0] = [];
     let mut found = connectors::discover(&surroundings);
     found.retain(|found| wanted(found.connector.name()));
     tell_empty_places(session, &surroundings, wanted);
     let there_is_a_vault = std::fs::symlink_metadata(session.vault_path()?).is_ok();
-    if found.is_empty() && !there_is_a_vault {
+    if found.is_empty() && databases.is_empty() && !there_is_a_vault {
         return Err(nothing(&args.connectors));
     }
     let mut vault = match (session.global.dry_run, there_is_a_vault) {
@@ -41,14 +47,38 @@ pub(crate) fn run(session: &Session<'_>, args: &Backup) -> Result<Exit, Failure>
         let known = known(session, vault, &surroundings, &found, wanted)?;
         found.extend(known);
     }
-    if found.is_empty() {
+    if found.is_empty() && databases.is_empty() {
         return Err(nothing(&args.connectors));
     }
     let mut tally = Tally::default();
     for found in &found {
         tally.add(one(session, vault.as_mut(), found, args)?);
     }
+    #[cfg(feature = "postgres")]
+    for target in &databases {
+        let done = super::database::back_up(session, vault.as_mut(), target, &args.run);
+        let exit = match done {
+            Ok(exit) => exit,
+            // The server's fault: the vault can take the other sources.
+            Err(failure)
+                if matches!(
+                    failure.exit,
+                    Exit::Failed | Exit::BadSource | Exit::Usage | Exit::Partial
+                ) =>
+            {
+                session.output.failure(&failure);
+                Exit::BadSource
+            }
+            Err(failure) => return Err(failure),
+        };
+        tally.add(exit);
+    }
     Ok(tally.exit())
+}
+
+/// Whether the name is the database's, which has no files to look for.
+fn is_database(name: &str) -> bool {
+    cfg!(feature = "postgres") && name == "postgres"
 }
 
 fn tell_empty_places(

@@ -1,48 +1,208 @@
-//! The Mastodon server's database, as `import`, `backup` and `restore` reach it.
+//! The Mastodon server's database, as `import`, `backup` and `discover` reach it.
+
+use std::path::PathBuf;
 
 use tuskvault::{
-    connectors::postgres::{self, ImportRequest, Read, ReadError, Reading},
-    model::{Keys, Run, SourceKey},
+    connectors::postgres::{
+        self, Environment, ImportRequest, Read, ReadError, Reading, Settings, usual_env_files,
+    },
+    model::{Keys, Run, RunOutcome, SourceKey},
     vault::{RunStart, Vault},
 };
 
 use super::{
-    args::{Database, Import, RunOptions, domain},
+    args::{Backup, Database, Import, RunOptions, domain},
     error::{Exit, Failure},
     import::{finished, show},
-    machine,
+    machine, report,
     session::Session,
+    state::Reach,
 };
+
+/// A database, and how it was found.
+pub(crate) struct Target {
+    pub(crate) settings: Settings,
+    pub(crate) reach: Reach,
+}
 
 /// `import postgres`.
 pub(crate) fn import(session: &Session<'_>, args: &Import) -> Result<Exit, Failure> {
-    let settings = settings(session, &args.database)?;
+    if let Some(path) = args.path.as_ref().or(args.place.as_ref()) {
+        return Err(Failure::usage("a database is no file")
+            .path(path)
+            .hint("`--env-file` names Mastodon's settings, `--url` the database"));
+    }
+    let target = target(session, &args.database)?;
     let request = ImportRequest {
         instance: domain(args.instance.as_ref())?,
         user: args.user.clone(),
         full: args.full,
         now: session.now,
     };
+    // Before the vault is opened, or made: who can't get in shall not be asked for a passphrase.
+    let mut client = postgres::connect(&target.settings)?;
+    if session.global.dry_run {
+        return would_record(session, &mut client, &target, &request);
+    }
     let mut vault = session.open_or_create()?;
-    let mut client = postgres::connect(&settings)?;
-    let mut reading = Reading::begin(&mut client, &settings, &request)?;
-    let run = record(session, &mut vault, &mut reading, &settings, &args.run)?;
-    show(session, &run)?;
-    Ok(finished(session, &vault, &run))
+    record(
+        session,
+        &mut vault,
+        &mut client,
+        &target,
+        &request,
+        &args.run,
+    )
 }
 
-/// Records what the database holds as a run.
+/// The databases that `backup` takes: those that are named, else those whose settings are in a usual place and those
+/// that were imported into this vault before.
+pub(crate) fn targets(session: &Session<'_>, args: &Backup) -> Result<Vec<Target>, Failure> {
+    let is_named = args.connectors.iter().any(|name| name == postgres::NAME);
+    if args.database.env_file.is_some() || args.database.url.is_some() {
+        return Ok(vec![target(session, &args.database)?]);
+    }
+    if !is_named && !args.connectors.is_empty() {
+        return Ok(Vec::new());
+    }
+    let environment = machine::environment();
+    let mut reaches: Vec<Reach> = env_files().into_iter().map(Reach::EnvFile).collect();
+    reaches.extend(session.reaches());
+    let mut targets: Vec<Target> = Vec::new();
+    for reach in reaches {
+        match reached(session, reach, &environment) {
+            Ok(target) => {
+                let is_new =
+                    |known: &Target| known.settings.location() != target.settings.location();
+                if targets.iter().all(is_new) {
+                    targets.push(target);
+                }
+            }
+            Err(error) if is_named => return Err(error.into()),
+            Err(error) => session.output.failure(&Failure::from(error)),
+        }
+    }
+    if targets.is_empty() && is_named {
+        targets.push(reached(session, Reach::Environment, &environment)?);
+    }
+    Ok(targets)
+}
+
+/// Backs one database up. One that can't be read is no reason to leave the others.
+pub(crate) fn back_up(
+    session: &Session<'_>,
+    vault: Option<&mut Vault>,
+    target: &Target,
+    options: &RunOptions,
+) -> Result<Exit, Failure> {
+    let request = ImportRequest {
+        instance: None,
+        user: None,
+        full: false,
+        now: session.now,
+    };
+    let vault = vault.filter(|_| !session.global.dry_run);
+    let mut client = match postgres::connect(&target.settings) {
+        Ok(client) => client,
+        Err(error) => {
+            session.output.failure(&error.into());
+            if let Some(vault) = vault {
+                session.remember_unread(
+                    vault,
+                    postgres::NAME,
+                    &PathBuf::from(target.settings.location()),
+                );
+            }
+            return Ok(Exit::BadSource);
+        }
+    };
+    match vault {
+        Some(vault) => record(session, vault, &mut client, target, &request, options),
+        None => would_record(session, &mut client, target, &request),
+    }
+}
+
+/// Mastodon's settings in their usual places.
+pub(crate) fn env_files() -> Vec<PathBuf> {
+    let surroundings = machine::surroundings();
+    let mut files = usual_env_files(&surroundings.home, &surroundings.current);
+    files.retain(|file| file.is_file());
+    files
+}
+
+/// Where the database is: as given, else as libpq's variables say.
+pub(crate) fn target(session: &Session<'_>, args: &Database) -> Result<Target, Failure> {
+    let reach = match (&args.env_file, &args.url) {
+        (Some(path), _) => {
+            Reach::EnvFile(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+        }
+        (None, Some(url)) => Reach::Url(url.clone()),
+        (None, None) => Reach::Environment,
+    };
+    Ok(reached(session, reach, &machine::environment())?)
+}
+
+fn reached(
+    session: &Session<'_>,
+    reach: Reach,
+    environment: &Environment,
+) -> Result<Target, postgres::Error> {
+    let (settings, warnings) = match &reach {
+        Reach::EnvFile(path) => Settings::from_env_file(path, environment)?,
+        Reach::Url(url) => Settings::from_url(url, environment)?,
+        Reach::Environment => Settings::from_environment(environment)?,
+    };
+    for warning in warnings {
+        session.output.warn(&warning);
+    }
+    Ok(Target { settings, reach })
+}
+
+fn would_record(
+    session: &Session<'_>,
+    client: &mut ::postgres::Client,
+    target: &Target,
+    request: &ImportRequest,
+) -> Result<Exit, Failure> {
+    let mut reading = Reading::begin(client, &target.settings, request)?;
+    let [apps, accounts, tokens] = reading.counts()?;
+    let location = target.settings.location();
+    if session.output.json {
+        session.output.object(&serde_json::json!({
+            "dry_run": true,
+            "source": postgres::NAME,
+            "location": location,
+            "instance": reading.instance().as_str(),
+            "tokens": tokens,
+            "apps": apps,
+            "accounts": accounts,
+            "warnings": [],
+        }))?;
+    } else {
+        session.output.would(&format!(
+            "record {} and {} of {} in postgres {location}",
+            report::plural(tokens, "token"),
+            report::plural(apps, "app"),
+            reading.instance()
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Records what the database holds as a run, and reports it.
 fn record(
     session: &Session<'_>,
     vault: &mut Vault,
-    reading: &mut Reading<'_>,
-    settings: &postgres::Settings,
+    client: &mut ::postgres::Client,
+    target: &Target,
+    request: &ImportRequest,
     options: &RunOptions,
-) -> Result<Run, Failure> {
+) -> Result<Exit, Failure> {
+    let mut reading = Reading::begin(client, &target.settings, request)?;
     let start = RunStart {
         source: SourceKey {
             connector: postgres::NAME.to_owned(),
-            location: settings.location(),
+            location: target.settings.location(),
             host: machine::surroundings().host,
         },
         instance: Some(reading.instance().clone()),
@@ -55,53 +215,111 @@ fn record(
         accept_shrink: options.accept_shrink,
         origin: None,
     };
+    let run = match read_into(session, vault, &mut reading, &start) {
+        Ok(run) => run,
+        Err(failure) => {
+            session.remember_unread(
+                vault,
+                postgres::NAME,
+                &PathBuf::from(target.settings.location()),
+            );
+            return Err(failure);
+        }
+    };
+    show(session, &run)?;
+    for warning in &run.warnings {
+        session
+            .output
+            .warn(&format!("{}: {warning}", postgres::NAME));
+    }
+    if run.counts.apps.gone > 0 && run.outcome == RunOutcome::Complete {
+        session.output.warn(&format!(
+            "{} gone from the server: clients that still use one are refused as unknown; `tuskvault log {}` names them, \
+             and `tuskvault restore {} --apps --to postgres` puts them back",
+            match run.counts.apps.gone {
+                1 => "1 application is".to_owned(),
+                n => format!("{n} applications are"),
+            },
+            run.id,
+            reading.instance(),
+        ));
+    }
+    let exit = finished(session, vault, &run);
+    session.remember_reach(vault, &run, &target.reach);
+    Ok(exit)
+}
+
+/// Reads into a run; where what the last run left turns out not to fit, once more and everything.
+fn read_into(
+    session: &Session<'_>,
+    vault: &mut Vault,
+    reading: &mut Reading<'_>,
+    start: &RunStart,
+) -> Result<Run, Failure> {
     let mut believe = true;
     loop {
         let mut run = vault.begin_run(start.clone())?;
         let found = run.bookmark().cloned();
         let current = found.as_ref().filter(|found| found.is_current && believe);
         let bookmark = current.map(|found| found.bytes.clone());
-        match reading.rows(&mut run, bookmark.as_deref(), &session.output.bars()) {
-            Ok(Read {
-                completeness,
-                bookmark,
-                warnings,
-                ..
-            }) => {
-                for warning in warnings {
-                    run.warn(warning);
-                }
-                if let Some(bytes) = bookmark {
-                    run.leave(bytes);
-                }
-                return Ok(run.finish(completeness)?);
+        let read = match reading.rows(&mut run, bookmark.as_deref(), &session.output.bars()) {
+            Err(ReadError::Doubtful) if believe => {
+                session
+                    .output
+                    .detail("what the last run left does not fit: everything is read");
+                believe = false;
+                continue;
             }
-            Err(ReadError::Doubtful) if believe => believe = false,
-            Err(ReadError::Source(error)) => return Err(error.into()),
-            Err(ReadError::Sink(error)) => return Err(error.into()),
-            Err(ReadError::Doubtful) => {
-                return Err(Failure::new(
-                    Exit::Failed,
-                    "the database does not agree with itself",
-                ));
+            read => read,
+        };
+        let Read {
+            completeness,
+            bookmark,
+            warnings,
+            only_changes,
+        } = read.map_err(|error| match error {
+            ReadError::Source(error) => error.into(),
+            ReadError::Sink(error) => Failure::from(error),
+            ReadError::Doubtful => {
+                Failure::new(Exit::Failed, "the database does not agree with itself")
+                    .hint("nothing was recorded; run the same again with `--full`")
             }
+        })?;
+        let (replaced, known) = run.replaced();
+        if replaced > (known / 5).max(MIN_REPLACED) && !start.accept_shrink {
+            let is_known_other = found.is_some_and(|found| reading.is_of_another(&found.bytes));
+            return Err(other_database(start, replaced, known, is_known_other));
         }
+        if only_changes {
+            session
+                .output
+                .detail("only what was written since the last run was read");
+        }
+        for warning in warnings {
+            run.warn(warning);
+        }
+        if let Some(bytes) = bookmark {
+            run.leave(bytes);
+        }
+        return Ok(run.finish(completeness)?);
     }
 }
 
-/// Where the database is: as given, else as libpq's variables say.
-pub(crate) fn settings(
-    session: &Session<'_>,
-    args: &Database,
-) -> Result<postgres::Settings, Failure> {
-    let environment = machine::environment();
-    let (settings, warnings) = match (&args.env_file, &args.url) {
-        (Some(path), _) => postgres::Settings::from_env_file(path, &environment)?,
-        (None, Some(url)) => postgres::Settings::from_url(url, &environment)?,
-        (None, None) => postgres::Settings::from_environment(&environment)?,
+fn other_database(start: &RunStart, replaced: u64, known: u64, is_known_other: bool) -> Failure {
+    let server = if is_known_other {
+        ", and it is another server"
+    } else {
+        ""
     };
-    for warning in warnings {
-        session.output.warn(&warning);
-    }
-    Ok(settings)
+    Failure::new(
+        Exit::Partial,
+        format!(
+            "{} is another database than before: {replaced} of {known} rows hold other tokens{server}; nothing was recorded",
+            start.source.location
+        ),
+    )
+    .hint("if that is right (it was rebuilt, or restored with other ids), run it again with `--accept-shrink`")
 }
+
+/// A server never gives a row to another token; so few may be somebody's repair by hand.
+const MIN_REPLACED: u64 = 20;

@@ -26,13 +26,22 @@ pub(crate) fn run(session: &Session<'_>, args: &Discover) -> Result<Exit, Failur
         None => machine::surroundings(),
     };
     let found = connectors::discover(&surroundings);
+    let databases = databases(&surroundings);
     if session.output.json {
         for found in &found {
             session.output.object(&object(found))?;
         }
+        for (place, told) in &databases {
+            session.output.object(&serde_json::json!({
+                "connector": "postgres",
+                "path": place,
+                "database": told.as_ref().ok(),
+                "error": told.as_ref().err(),
+            }))?;
+        }
         return Ok(exit(&found));
     }
-    if found.is_empty() {
+    if found.is_empty() && databases.is_empty() {
         session.output.note(
             "no client app that can be read was found in its usual place; `tuskvault import auto PATH` reads a file \
              anywhere",
@@ -51,7 +60,17 @@ pub(crate) fn run(session: &Session<'_>, args: &Discover) -> Result<Exit, Failur
         let place = found.path.display().to_string();
         table.add_row(cells([found.connector.name(), &place, &accounts, &tokens]));
     }
+    for (place, told) in &databases {
+        let dash = "-".to_owned();
+        let told = told.as_ref().unwrap_or(&dash);
+        table.add_row(cells(["postgres", &format!("{told} ({place})"), "", ""]));
+    }
     session.output.line(&text(&table))?;
+    for (_, told) in &databases {
+        if let Err(error) = told {
+            session.output.warn(error);
+        }
+    }
     for found in &found {
         match &found.snapshot {
             Ok(snapshot) => warn(session, snapshot, found.connector.name()),
@@ -59,6 +78,25 @@ pub(crate) fn run(session: &Session<'_>, args: &Discover) -> Result<Exit, Failur
         }
     }
     Ok(exit(&found))
+}
+
+/// Mastodon's own settings in their usual places, and the databases that they name. Nobody connects.
+#[cfg(feature = "postgres")]
+fn databases(surroundings: &connectors::Surroundings) -> Vec<(String, Result<String, String>)> {
+    use tuskvault::connectors::postgres::{Settings, usual_env_files};
+    let files = usual_env_files(&surroundings.home, &surroundings.current).into_iter();
+    let told = files.filter(|file| file.is_file()).map(|file| {
+        let told = Settings::from_env_file(&file, &machine::environment());
+        let told = told.map(|(settings, _)| settings.location());
+        let told = told.map_err(|error| super::error::chain(&error));
+        (file.display().to_string(), told)
+    });
+    told.collect()
+}
+
+#[cfg(not(feature = "postgres"))]
+fn databases(_: &connectors::Surroundings) -> Vec<(String, Result<String, String>)> {
+    Vec::new()
 }
 
 fn exit(found: &[Found]) -> Exit {

@@ -8,7 +8,7 @@ use std::{
 use tuskvault::{
     connectors::{self, ReadRequest, Source, json},
     files,
-    model::{Run, RunOutcome, Snapshot},
+    model::{Run, RunOutcome, Scope, Snapshot},
     vault::{ImportContext, Origin, Vault},
 };
 use zeroize::Zeroizing;
@@ -259,7 +259,9 @@ pub(crate) fn record(
 
 /// What a run of a live source leads to.
 pub(crate) fn finished(session: &Session<'_>, vault: &Vault, run: &Run) -> Exit {
-    session.remember(vault, Some(run));
+    // A run of one user is no backup of the source.
+    let is_whole = run.scope == Scope::All;
+    session.remember(vault, is_whole.then_some(run));
     if let Some(trouble) = report::trouble(run) {
         session.output.warn(&format!(
             "{} {}: {trouble}",

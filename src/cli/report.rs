@@ -100,11 +100,12 @@ pub(crate) fn sighting(sighting: &Sighting) -> String {
 /// A run in one line: "run 3: 4 tokens: 1 new, 3 as before".
 pub(crate) fn run(run: &Run) -> String {
     let tokens = counts(run.counts.tokens, "token");
-    let apps = match run.counts.apps.seen {
-        1 => ", 1 app".to_owned(),
-        n => format!(", {n} apps"),
+    let apps = plural(run.counts.apps.seen, "app");
+    let gone = match run.counts.apps.gone {
+        0 => String::new(),
+        n => format!(" ({n} gone)"),
     };
-    format!("run {}: {tokens}{apps}", run.id)
+    format!("run {}: {tokens}, {apps}{gone}", run.id)
 }
 
 /// Counts in words.

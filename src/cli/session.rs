@@ -21,7 +21,7 @@ use super::{
     machine,
     output::Output,
     password, report,
-    state::State,
+    state::{Reach, State},
 };
 
 /// One run of the program.
@@ -197,6 +197,24 @@ impl<'o> Session<'o> {
             let host = &self.actor.host;
             State::update(|state| state.remember_unread(file.vault_id(), connector, host, path));
         }
+    }
+
+    /// Remembers how a database was reached.
+    pub(crate) fn remember_reach(&self, vault: &Vault, run: &Run, reach: &Reach) {
+        if let Some(file) = vault.file() {
+            State::update(|state| state.remember_reach(file.vault_id(), run, reach));
+        }
+    }
+
+    /// How databases were reached that were backed up into this vault before, from this machine.
+    pub(crate) fn reaches(&self) -> Vec<Reach> {
+        let Ok(path) = self.vault_path() else {
+            return Vec::new();
+        };
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let sources = State::read().sources_of(&path).into_iter();
+        let here = sources.filter(|source| source.host == self.actor.host);
+        here.filter_map(|source| source.reach).collect()
     }
 
     /// The same after a rewrite.

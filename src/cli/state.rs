@@ -38,8 +38,23 @@ pub(crate) struct SourceState {
     pub(crate) location: String,
     pub(crate) host: String,
     pub(crate) outcome: String,
+    /// How a database was reached, so that `backup` finds it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reach: Option<Reach>,
     /// Times of the last backups, oldest first.
     pub(crate) backups: Vec<Timestamp>,
+}
+
+/// How a database is reached; never with a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reach {
+    /// As Mastodon's own settings say.
+    EnvFile(PathBuf),
+    /// As the person said.
+    Url(String),
+    /// As libpq's variables say.
+    Environment,
 }
 
 impl SourceState {
@@ -143,6 +158,7 @@ impl State {
                 location: key.location.clone(),
                 host: key.host.clone(),
                 outcome: String::new(),
+                reach: None,
                 backups: Vec::new(),
             });
             vault.sources.len() - 1
@@ -163,6 +179,19 @@ impl State {
         let surplus = source.backups.len().saturating_sub(KEPT_BACKUPS);
         source.backups.drain(..surplus);
         vault.sources.retain(|known| !is_stale(known));
+    }
+
+    /// Remembers how the source of a run was reached.
+    pub(crate) fn remember_reach(&mut self, id: VaultId, run: &Run, reach: &Reach) {
+        let key = &run.source.key;
+        let sources = self.vaults.get_mut(&id.to_string());
+        let mut sources = sources.into_iter().flat_map(|vault| &mut vault.sources);
+        if let Some(source) = sources.find(|known| {
+            (&known.source, &known.location, &known.host)
+                == (&key.connector, &key.location, &key.host)
+        }) {
+            source.reach = Some(reach.clone());
+        }
     }
 
     /// Remembers that the sources at this path, a file or the folder that holds them, could not be read.
@@ -191,6 +220,7 @@ impl State {
                 location: path.display().to_string(),
                 host: host.to_owned(),
                 outcome: FAILED.to_owned(),
+                reach: None,
                 backups: Vec::new(),
             });
         }

@@ -18,7 +18,9 @@ pub fn find(name: &str) -> Option<&'static dyn Source> {
 
 /// Names of the connectors that read.
 pub fn sources() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|source| source.name())
+    ALL.iter()
+        .map(|source| source.name())
+        .chain(DATABASES.iter().copied())
 }
 
 /// Names of the connectors that also write.
@@ -26,6 +28,13 @@ pub fn sinks() -> impl Iterator<Item = &'static str> {
     ALL.iter()
         .filter(|source| source.sink().is_some())
         .map(|source| source.name())
+        .chain(DATABASES.iter().copied())
 }
+
+/// Connectors that reach a database instead of files.
+#[cfg(feature = "postgres")]
+const DATABASES: &[&str] = &[super::postgres::NAME];
+#[cfg(not(feature = "postgres"))]
+const DATABASES: &[&str] = &[];
 
 const ALL: &[&dyn Source] = &[&Toot, &MastodonPy, &Dotenv, &Json, &Generic];

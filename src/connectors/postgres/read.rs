@@ -126,6 +126,32 @@ impl<'c> Reading<'c> {
             .map_or(Scope::All, |(name, _)| Scope::User(name.clone()))
     }
 
+    /// How many apps, accounts and tokens there are; of one user, without apps.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn counts(&mut self) -> Result<[u64; 3], Error> {
+        let of_user = |column: &str| {
+            let user = self.user.as_ref().map(|(_, id)| *id);
+            user.map(|id| format!(" WHERE {column} = {id}"))
+                .unwrap_or_default()
+        };
+        let sql = format!(
+            "SELECT (SELECT count(id) FROM oauth_applications{}), (SELECT count(id) FROM users{}), \
+             (SELECT count(id) FROM oauth_access_tokens{})",
+            of_user("owner_id"),
+            of_user("id"),
+            of_user("resource_owner_id")
+        );
+        let failed = |error| doing(&self.location, "counting rows", error);
+        let row = self
+            .transaction
+            .query_typed_one(&sql, NONE)
+            .map_err(failed)?;
+        let count = |at| row.try_get::<_, i64>(at).map_err(failed);
+        Ok([count(0)?, count(1)?, count(2)?].map(i64::cast_unsigned))
+    }
+
     /// Whether this is known to be another database than the one that left the bookmark.
     pub fn is_of_another(&self, bookmark: &[u8]) -> bool {
         Watermark::parse(bookmark).is_some_and(|mark| mark.is_of_another(&self.position))
