@@ -209,11 +209,7 @@ fn refused(settings: &Settings, answer: DbError) -> Error {
             is_peer,
             source,
         },
-        SqlState::INVALID_CATALOG_NAME => Error::NoSuchDatabase {
-            location,
-            dbname: settings.dbname.clone(),
-            source,
-        },
+        SqlState::INVALID_CATALOG_NAME => Error::NoSuchDatabase { location, source },
         SqlState::TOO_MANY_CONNECTIONS => Error::Busy { location, source },
         SqlState::CANNOT_CONNECT_NOW | SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => {
             Error::NotReady { location, source }
@@ -228,19 +224,17 @@ fn unencrypted(settings: &Settings, source: io::Error) -> Error {
     let location = settings.location();
     let inner = source.get_ref();
     let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner.cloned() {
-        Some(
-            source @ rustls::Error::InvalidCertificate(
-                Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
-            ),
-        ) => Error::WrongName {
+    match inner {
+        Some(rustls::Error::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        )) => Error::WrongName {
             location,
             host: settings.host.clone(),
-            source,
         },
-        Some(source @ rustls::Error::InvalidCertificate(_)) => {
-            Error::Untrusted { location, source }
-        }
+        Some(rustls::Error::InvalidCertificate(fault)) => Error::Untrusted {
+            location,
+            source: fault.into(),
+        },
         _ => Error::Tls { location, source },
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, io, path::PathBuf, time::Duration};
 
 use postgres::error::DbError;
 
-use super::PasswordNote;
+use super::{CertificateFault, PasswordNote};
 
 /// Reading or writing the server's database failed; it is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -94,12 +94,10 @@ pub enum Error {
         source: Said,
     },
     /// There is no such database.
-    #[error("there is no database {dbname:?} at {location}")]
+    #[error("cannot open {location}")]
     NoSuchDatabase {
         /// Host, port and database.
         location: String,
-        /// Its name.
-        dbname: String,
         /// What the server said.
         source: Said,
     },
@@ -139,7 +137,7 @@ pub enum Error {
         /// Host, port and database.
         location: String,
         /// What is wrong with it.
-        source: rustls::Error,
+        source: CertificateFault,
     },
     /// The server's certificate is another host's.
     #[error("the certificate of {location} is not {host:?}'s")]
@@ -148,8 +146,6 @@ pub enum Error {
         location: String,
         /// The name that was expected.
         host: String,
-        /// What is wrong with it.
-        source: rustls::Error,
     },
     /// No encrypted connection came about, for another reason.
     #[error("no encrypted connection to {location}")]

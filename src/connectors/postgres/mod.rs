@@ -4,6 +4,7 @@
 //! them. Columns are found in the catalogue and named in every statement; a release number is never asked for.
 //! `docs/server.md` tells an administrator what each command needs.
 
+mod certificate;
 mod connect;
 mod copy;
 mod error;
@@ -21,6 +22,7 @@ pub use settings::{
     ChannelBinding, Environment, Identity, PasswordNote, Roots, Settings, SslMode, Tls,
     usual_env_files,
 };
+pub use tls::CertificateFault;
 
 /// The connector's name.
 pub const NAME: &str = "postgres";

@@ -3,20 +3,27 @@
 use std::{io, path::Path, sync::Arc};
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
     client::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    crypto::{
+        CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
+        verify_tls13_signature_with_raw_key,
+    },
+    pki_types::{
+        CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+        pem::PemObject,
+    },
     server::ParsedCertificate,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::files;
 
-use super::{Error, Identity, Roots, Settings, SslMode};
+use super::{Error, Identity, Roots, Settings, SslMode, certificate};
 
 /// What makes encrypted connections.
 ///
@@ -150,6 +157,52 @@ fn unusable(path: &Path, why: &dyn std::fmt::Display) -> Error {
     }
 }
 
+/// What is wrong with a server's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateFault {
+    /// It, and those above it, lead to nobody trusted.
+    #[error("nobody who is trusted signed it")]
+    UnknownIssuer,
+    /// Its time is over.
+    #[error("it has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("it is not valid yet")]
+    NotValidYet,
+    /// It is of a version that cannot hold what is to be verified.
+    #[error(
+        "it is of X.509 version 1, which cannot be verified: make one of version 3, with subjectAltName"
+    )]
+    Version1,
+    /// Something else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<CertificateFault> for rustls::Error {
+    fn from(fault: CertificateFault) -> Self {
+        Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(fault))))
+    }
+}
+
+impl From<&CertificateError> for CertificateFault {
+    fn from(error: &CertificateError) -> Self {
+        use CertificateError as E;
+        match error {
+            E::UnknownIssuer | E::BadSignature => Self::UnknownIssuer,
+            E::Expired | E::ExpiredContext { .. } => Self::Expired,
+            E::NotValidYet | E::NotValidYetContext { .. } => Self::NotValidYet,
+            E::Other(OtherError(inner)) => match inner.downcast_ref::<Self>() {
+                Some(fault) => fault.clone(),
+                // A self-signed one of an authority that is another than the trusted ones, or one that is malformed.
+                None => Self::Other(format!("it is unusable for a server ({inner})")),
+            },
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
 /// Checks what the mode asks for, and always that the server holds the key of its certificate.
 #[derive(Debug)]
 struct Verifier {
@@ -161,14 +214,17 @@ impl Verifier {
     fn verify_chain(
         &self,
         trusted: &Trusted,
-        certificate: &CertificateDer<'_>,
+        end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), rustls::Error> {
         use CertificateError as E;
         use rustls::Error::InvalidCertificate as Invalid;
+        if certificate::is_version_1(end_entity) {
+            return Err(CertificateFault::Version1.into());
+        }
         let algorithms = self.provider.signature_verification_algorithms.all;
-        let parsed = ParsedCertificate::try_from(certificate)?;
+        let parsed = ParsedCertificate::try_from(end_entity)?;
         let chain = verify_server_cert_signed_by_trust_anchor(
             &parsed,
             &trusted.roots,
@@ -180,7 +236,7 @@ impl Verifier {
             Ok(()) => Ok(()),
             // OpenSSL's self-signed certificates say that they are an authority's, which webpki takes for no server's.
             // The time comes first: what is pinned was found to be valid now.
-            Err(Invalid(E::Other(_))) if trusted.pinned.contains(certificate) => Ok(()),
+            Err(Invalid(E::Other(_))) if trusted.pinned.contains(end_entity) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -223,7 +279,14 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        match certificate::public_key(cert) {
+            // Only where nothing else of it is verified does one come here.
+            Some(key) => {
+                let key = SubjectPublicKeyInfoDer::from(key);
+                verify_tls13_signature_with_raw_key(message, &key, dss, algorithms)
+            }
+            None => verify_tls13_signature(message, cert, dss, algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
