@@ -18,5 +18,6 @@ mod fixture;
 #[path = "../it/home.rs"]
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod home;
+mod import;
 mod pooler;
 mod rails;

@@ -39,7 +39,7 @@ fn element<'a>(rest: &mut &'a [u8]) -> Option<Element<'a>> {
     let (header, length) = match **rest {
         [_, 0x81, length, ..] => (3, usize::from(length)),
         [_, 0x82, high, low, ..] => (4, usize::from(u16::from_be_bytes([high, low]))),
-        [_, length @ ..0x80, ..] => (2, usize::from(length)),
+        [_, length @ ..=0x7f, ..] => (2, usize::from(length)),
         _ => return None,
     };
     let (whole, after) = rest.split_at_checked(header + length)?;
