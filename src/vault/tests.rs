@@ -466,10 +466,19 @@ fn a_bookmark_is_current_only_straight_after_its_run() {
     assert_eq!(found(&mut vault, 11), here(true));
     // Dated before the run that left it.
     assert_eq!(found(&mut vault, 9), here(false));
+    // Left by a run that was recorded last and dated before another: the rows are as that other one found them.
+    let mut before = vault.begin_run(start(8)).unwrap();
+    before.leave(vec![7]);
+    before.finish(Completeness::Complete).unwrap();
+    assert_eq!(found(&mut vault, 11), here(false));
     let mut partial = vault.begin_run(start(12)).unwrap();
     partial.leave(vec![8]);
     partial.finish(Completeness::Partial).unwrap();
     assert_eq!(found(&mut vault, 13), here(false));
+    let mut last = vault.begin_run(start(14)).unwrap();
+    last.leave(vec![7]);
+    last.finish(Completeness::Complete).unwrap();
+    assert_eq!(found(&mut vault, 15), here(true));
 }
 
 proptest! {

@@ -108,10 +108,12 @@ impl Vault {
             next: next.map(|run| (run.effective_at, run.number)),
         };
         let number = run::next_number(store)?;
-        let last = of_source.iter().map(|run| run.number).max();
+        // The rows are as its run left them only if that was recorded last, and is dated last.
+        let recorded_last = of_source.iter().map(|run| run.number).max();
+        let dated_last = of_source.last().map(|run| run.number);
         let found = run::bookmark(store, source.id)?.map(|(run, bytes)| Bookmark {
             bytes,
-            is_current: Some(run) == last && place.next.is_none(),
+            is_current: place.next.is_none() && [recorded_last, dated_last] == [Some(run); 2],
         });
         let in_scope = match &start.scope {
             Scope::All => None,

@@ -21,3 +21,4 @@ mod home;
 mod import;
 mod pooler;
 mod rails;
+mod watermark;

@@ -260,7 +260,7 @@ impl<S: RowSink> Reader<'_, '_, S> {
         });
         let mark = self.mark.filter(|_| self.schema.apps.tells_xmin());
         let filter = scope.or_else(|| mark.map(|mark| mark.since(table)));
-        let sql = ordered(&list, table, filter.as_deref());
+        let sql = self.by_key(&list, table, filter.as_deref())?;
         let known = self.begin(Relation::Apps, mark, self.schema.apps.rows)?;
         let (mut seen, mut new) = (0, 0);
         let (instance, location) = (self.instance, self.location);
@@ -354,7 +354,8 @@ impl<S: RowSink> Reader<'_, '_, S> {
             }
             (None, None) => (self.names("accounts.domain IS NULL")?, None),
         };
-        let sql = ordered(&self.lists.users, "users", filter.as_deref());
+        let list = self.lists.users.clone();
+        let sql = self.by_key(&list, "users", filter.as_deref())?;
         let (mut seen, mut new, mut nameless) = (0, 0, 0);
         let (instance, location) = (self.instance, self.location);
         let reader = copy_out(self.transaction, location, "reading users", &sql)?;
@@ -386,7 +387,12 @@ impl<S: RowSink> Reader<'_, '_, S> {
 
     /// The names of local accounts.
     fn names(&mut self, filter: &str) -> Result<Names, ReadError<S::Error>> {
-        let sql = ordered(&self.lists.accounts, "accounts", Some(filter));
+        let sql = ordered(
+            &self.lists.accounts,
+            "accounts",
+            Some(filter),
+            Order::Signed,
+        );
         let mut names = Names::default();
         let location = self.location;
         let reader = copy_out(self.transaction, location, "reading accounts", &sql)?;
@@ -408,7 +414,8 @@ impl<S: RowSink> Reader<'_, '_, S> {
             (Some(user), _) => Some(format!("resource_owner_id = {user}")),
             (None, mark) => mark.map(|mark| mark.since(table)),
         };
-        let sql = ordered(&self.lists.tokens, table, filter.as_deref());
+        let list = self.lists.tokens.clone();
+        let sql = self.by_key(&list, table, filter.as_deref())?;
         let known = self.begin(Relation::Tokens, mark, self.schema.tokens.rows)?;
         let (mut seen, mut new, mut unreadable, mut hashed) = (0, 0, 0, 0);
         let (instance, location) = (self.instance, self.location);
@@ -470,6 +477,29 @@ impl<S: RowSink> Reader<'_, '_, S> {
         self.end(Relation::Tokens, table, known, seen, new)
     }
 
+    /// The statement that reads rows in the order of their keys.
+    fn by_key(
+        &mut self,
+        list: &str,
+        table: &str,
+        filter: Option<&str>,
+    ) -> Result<String, ReadError<S::Error>> {
+        let failed = |error| ReadError::Source(doing(self.location, "asking for ids", error));
+        let row = self
+            .transaction
+            .query_typed_one(
+                &format!("SELECT EXISTS (SELECT FROM {table} WHERE id < 0)"),
+                NONE,
+            )
+            .map_err(failed)?;
+        let order = if row.try_get(0).map_err(failed)? {
+            Order::Unsigned
+        } else {
+            Order::Signed
+        };
+        Ok(ordered(list, table, filter, order))
+    }
+
     /// A relation begins; answers how many rows it had, if only those written since come.
     fn begin(
         &mut self,
@@ -519,7 +549,7 @@ impl<S: RowSink> Reader<'_, '_, S> {
             Some(0) => {}
             Some(_) => {
                 self.sink.keys_follow(relation).map_err(ReadError::Sink)?;
-                let sql = ordered("id::int8", table, None);
+                let sql = self.by_key("id::int8", table, None)?;
                 let reader = copy_out(self.transaction, location, "reading keys", &sql)?;
                 copy::rows::<1, Fault<S::Error>>(reader, |[key]| {
                     let key = id(*key).ok_or(Fault::Malformed)?;
@@ -612,13 +642,23 @@ fn copy_out<'t, E>(
         .map_err(|error| ReadError::Source(doing(location, what, error)))
 }
 
-fn ordered(list: &str, table: &str, filter: Option<&str>) -> String {
+fn ordered(list: &str, table: &str, filter: Option<&str>, order: Order) -> String {
     let filter = filter
         .map(|filter| format!(" WHERE {filter}"))
         .unwrap_or_default();
-    format!(
-        "COPY (SELECT {list} FROM {table}{filter} ORDER BY {table}.id) TO STDOUT (FORMAT binary)"
-    )
+    let order = match order {
+        Order::Signed => format!("{table}.id"),
+        Order::Unsigned => format!("{table}.id < 0, {table}.id"),
+    };
+    format!("COPY (SELECT {list} FROM {table}{filter} ORDER BY {order}) TO STDOUT (FORMAT binary)")
+}
+
+/// Row keys are unsigned. Ids below zero come from no sequence, but somebody may have put some in by hand: then they
+/// come last, at the price of a sort.
+#[derive(Clone, Copy)]
+enum Order {
+    Signed,
+    Unsigned,
 }
 
 /// The domain under which the server's own actor stands among the accounts (from Mastodon 3.0 on): row -99.
