@@ -1,13 +1,13 @@
 //! One function per thing that takes bytes from outside.
 
-use std::{path::Path, str};
+use std::{io::Write, path::Path, str};
 
 use jiff::Timestamp;
 use tuskvault::{
-    connectors::{self, ReadRequest, json},
+    connectors::{self, ReadRequest, json, postgres},
     crypto::{Credentials, KdfParams, KeyFile, Passphrase},
     document::{Format, Kind, Node, Splice, env},
-    model::{Actor, Domain, Pattern, Selector, When},
+    model::{Actor, Domain, Pattern, Secret, Selector, When},
     storage::{Access, LockedVault},
     vault::{ImportContext, Vault, fuzzing::read_as_every_block},
 };
@@ -59,6 +59,26 @@ pub(crate) const ALL: &[Target] = &[
         name: "env",
         run: environment,
         seeds: &["dotenv"],
+    },
+    Target {
+        name: "connection",
+        run: connection_string,
+        seeds: &["fuzz/connection/strings"],
+    },
+    Target {
+        name: "pgpass",
+        run: |data| database_file("PGPASSFILE", data),
+        seeds: &["fuzz/connection/pgpass"],
+    },
+    Target {
+        name: "pg-service",
+        run: |data| database_file("PGSERVICEFILE", data),
+        seeds: &["fuzz/connection/pg_service.conf"],
+    },
+    Target {
+        name: "env-production",
+        run: mastodon_settings,
+        seeds: &["fuzz/connection/env.production", "dotenv"],
     },
     Target {
         name: "interchange",
@@ -225,6 +245,60 @@ fn environment(data: &[u8]) {
             "the span lies in the file"
         );
     }
+}
+
+/// What is typed to say where a database is.
+fn connection_string(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    let environment = database_environment(&[]);
+    if let Ok((settings, _)) = postgres::Settings::from_url(text, &environment) {
+        assert!(settings.password.is_none(), "a password is never typed");
+        assert!(!settings.location().contains('\0'));
+    }
+}
+
+/// A file that one of libpq's variables names.
+fn database_file(variable: &str, data: &[u8]) {
+    let file = private_file(data);
+    let path = file.path().to_str().expect("a path");
+    let environment = database_environment(&[(variable, path), ("PGSERVICE", "mine")]);
+    drop(postgres::Settings::from_environment(&environment));
+    let environment = database_environment(&[(variable, path)]);
+    drop(postgres::Settings::from_url(
+        "host=h port=1 dbname=d user=u",
+        &environment,
+    ));
+}
+
+/// Mastodon's `.env.production`.
+fn mastodon_settings(data: &[u8]) {
+    let file = private_file(data);
+    let environment = database_environment(&[]);
+    drop(postgres::Settings::from_env_file(file.path(), &environment));
+    drop(postgres::Settings::replica_from_env_file(
+        file.path(),
+        &environment,
+    ));
+}
+
+fn database_environment(variables: &[(&str, &str)]) -> postgres::Environment {
+    let variables = variables.iter();
+    postgres::Environment {
+        variables: variables
+            .map(|(name, value)| ((*name).to_owned(), Secret::from(*value)))
+            .collect(),
+        home: "/nonexistent".into(),
+        user: "me".to_owned(),
+    }
+}
+
+/// A file of mode 0600.
+fn private_file(data: &[u8]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(data).expect("it is written");
+    file
 }
 
 fn interchange(data: &[u8]) {

@@ -278,7 +278,14 @@ impl From<&connectors::Error> for Failure {
 impl From<postgres::Error> for Failure {
     fn from(error: postgres::Error) -> Self {
         let (exit, hint) = database_hint(&error);
-        let text = chain(&error);
+        let said = match &error {
+            postgres::Error::Database { source, .. } => source.as_db_error(),
+            _ => None,
+        };
+        let text = match said {
+            Some(said) => format!("{error}: {}", postgres::Said(Box::new(said.clone()))),
+            None => chain(&error),
+        };
         let path = match error {
             postgres::Error::Settings { path, .. } | postgres::Error::File { path, .. } => {
                 Some(path)
@@ -352,13 +359,13 @@ fn database_hint(error: &postgres::Error) -> (Exit, String) {
             "turn `ssl` on in postgresql.conf, or give sslmode=prefer (PGSSLMODE, DB_SSLMODE) if the way to it is safe".into()
         }
         E::Untrusted { .. } => {
-            "name the certificate of who signed it with sslrootcert (PGSSLROOTCERT), or give sslrootcert=system for public authorities".into()
+            "name the certificate of who signed it (of a self-signed one, itself) with sslrootcert or PGSSLROOTCERT, or give sslrootcert=system for public authorities".into()
         }
         E::WrongName { .. } => {
             "connect by the name in the certificate (hostaddr says where it is), or check only who signed it with sslmode=verify-ca".into()
         }
         E::Tls { .. } => "the server's log tells its side; sslmode=disable does without encryption, if the way to it is safe".into(),
-        E::Refused { .. } | E::Connect { .. } => "nothing was changed; the server's log tells more".into(),
+        E::Refused { .. } | E::Connect { .. } => "check role, password and database; the log of the server, or of the pooler before it, tells more".into(),
         E::NotMastodon { .. } => "name Mastodon's own database with `--env-file`, `--url` or PGDATABASE".into(),
         E::Denied { table, columns, .. } => format!(
             "let a superuser run `GRANT SELECT ({columns}) ON {table} TO` this role; docs/server.md has all that a backup needs"

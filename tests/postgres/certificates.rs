@@ -10,6 +10,8 @@ use rcgen::{
 pub(crate) enum Validity {
     Valid,
     Expired,
+    /// Signed by nobody but itself, and an authority's, as OpenSSL makes them.
+    SelfSigned,
 }
 
 /// All in PEM.
@@ -34,6 +36,16 @@ impl Certificates {
             params.not_after = date_time_ymd(2021, 1, 1);
         }
         let key = KeyPair::generate().unwrap();
+        if validity == Validity::SelfSigned {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let own = params.self_signed(&key).unwrap().pem();
+            return Self {
+                authority: own.clone(),
+                other_authority: authority.pem(),
+                server: own,
+                server_key: key.serialize_pem(),
+            };
+        }
         Self {
             server: params.signed_by(&key, &authority).unwrap().pem(),
             server_key: key.serialize_pem(),

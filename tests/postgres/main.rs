@@ -13,6 +13,7 @@
 
 mod certificates;
 mod cluster;
+mod connect;
 mod database;
 mod fixture;
 #[path = "../it/home.rs"]

@@ -183,3 +183,6 @@ const FOLDERS: &[&str] = &[
 
 /// No settings file comes near it.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests;
