@@ -345,7 +345,7 @@ fn database_hint(error: &postgres::Error) -> (Exit, String) {
             "check DB_PASS or PGPASSWORD, or the line of ~/.pgpass; variables in the environment win over the env file".into()
         }
         E::NotAdmitted { user, is_peer: true, .. } => format!(
-            "the server compares the role with the system's user (peer authentication): run this as that user, such as `sudo -u {user} tuskvault …`"
+            "the server compares the role with the system's user (peer authentication): run this as that user, such as `sudo -u {user} tuskvault …`, or map yours to it in pg_ident.conf"
         ),
         E::NotAdmitted { .. } => {
             "check the role's name, and that pg_hba.conf lets it in from here".into()
