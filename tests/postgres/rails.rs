@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{PASSWORD, Role, finish, skipped},
-    database::{Database, INSTANCE},
+    database::{Database, INSTANCE, Way},
     home::{Home, INIT},
 };
 
@@ -325,6 +325,56 @@ fn an_error_on_the_way_leaves_the_database_as_it_was() {
         "{said:?}"
     );
     assert!(rails.rows() == before);
+}
+
+#[test]
+fn an_instance_that_was_backed_up_comes_back_into_a_rebuilt_one() {
+    for generation in TESTED {
+        if !has_ruby() {
+            return;
+        }
+        let Some(database) = Database::new(generation, 400) else {
+            return;
+        };
+        let home = Home::new();
+        home.run(&INIT).ok();
+        let env_file = database.env_file(home.path(), Role::Mastodon, Way::Tcp);
+        home.run(&[
+            "import",
+            "postgres",
+            "--env-file",
+            env_file.to_str().unwrap(),
+        ])
+        .ok();
+        // Revoked tokens and sessions are left out.
+        home.run(&["export", "rails", "--reveal", "-o", "restore.rb"])
+            .exits(9);
+        let rails = Rails {
+            database: Database::rebuilt(generation, 400).unwrap(),
+            home,
+        };
+        let said = rails.run();
+        assert!(
+            said.iter().all(|line| line.contains(": inserted")),
+            "{said:?}"
+        );
+        let tokens = "SELECT token, t.refresh_token, t.scopes, t.created_at, t.expires_in, a.username, p.name, p.uid,
+                p.secret, p.redirect_uri, p.scopes, p.website, p.confidential, o.username, p.created_at
+             FROM oauth_access_tokens t JOIN oauth_applications p ON p.id = application_id
+             LEFT JOIN users u ON u.id = resource_owner_id LEFT JOIN accounts a ON a.id = u.account_id
+             LEFT JOIN users v ON v.id = p.owner_id LEFT JOIN accounts o ON o.id = v.account_id
+             WHERE NOT superapp AND t.revoked_at IS NULL
+             AND (t.expires_in IS NULL OR t.created_at + t.expires_in * interval '1 second' > now()) ORDER BY token";
+        let before = database.query_strings(tokens);
+        assert!(before.len() > 200, "{}", before.len());
+        assert_eq!(rails.database.query_strings(tokens), before, "{generation}");
+        assert_eq!(
+            rails
+                .database
+                .count("SELECT count(*) FROM oauth_access_tokens"),
+            before.len() as u64
+        );
+    }
 }
 
 /// Why this export exists: README and docs/server.md say so.
