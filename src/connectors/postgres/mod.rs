@@ -4,6 +4,7 @@
 //! them. Columns are found in the catalogue and named in every statement; a release number is never asked for.
 //! `docs/server.md` tells an administrator what each command needs.
 
+mod ahead;
 mod certificate;
 mod connect;
 mod copy;

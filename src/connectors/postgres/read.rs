@@ -16,6 +16,7 @@ use crate::{
 
 use super::{
     Error, Settings,
+    ahead::reading_ahead,
     copy::{self, Broken, boolean, id, int, micros},
     error::doing,
     names::Names,
@@ -266,7 +267,7 @@ impl<S: RowSink> Reader<'_, '_, S> {
         let (instance, location) = (self.instance, self.location);
         let mut left_out = Vec::new();
         let reader = copy_out(self.transaction, location, "reading applications", &sql)?;
-        copy::rows::<12, Fault<S::Error>>(reader, |row| {
+        received::<12, S::Error>(reader, |row| {
             let [
                 key,
                 name,
@@ -359,7 +360,7 @@ impl<S: RowSink> Reader<'_, '_, S> {
         let (mut seen, mut new, mut nameless) = (0, 0, 0);
         let (instance, location) = (self.instance, self.location);
         let reader = copy_out(self.transaction, location, "reading users", &sql)?;
-        copy::rows::<3, Fault<S::Error>>(reader, |[key, account, created_at]| {
+        received::<3, S::Error>(reader, |[key, account, created_at]| {
             let key = id(*key).ok_or(Fault::Malformed)?;
             let username = int(*account).and_then(|account| names.of(account));
             nameless += u64::from(username.is_none());
@@ -396,7 +397,7 @@ impl<S: RowSink> Reader<'_, '_, S> {
         let mut names = Names::default();
         let location = self.location;
         let reader = copy_out(self.transaction, location, "reading accounts", &sql)?;
-        copy::rows::<2, Fault<S::Error>>(reader, |[key, name]| {
+        received::<2, S::Error>(reader, |[key, name]| {
             let key = int(*key).ok_or(Fault::Malformed)?;
             if let Some(name) = text(*name).filter(|name| !name.is_empty()) {
                 names.push(key, name);
@@ -420,7 +421,7 @@ impl<S: RowSink> Reader<'_, '_, S> {
         let (mut seen, mut new, mut unreadable, mut hashed) = (0, 0, 0, 0);
         let (instance, location) = (self.instance, self.location);
         let reader = copy_out(self.transaction, location, "reading tokens", &sql)?;
-        copy::rows::<9, Fault<S::Error>>(reader, |row| {
+        received::<9, S::Error>(reader, |row| {
             let [
                 key,
                 app,
@@ -551,7 +552,7 @@ impl<S: RowSink> Reader<'_, '_, S> {
                 self.sink.keys_follow(relation).map_err(ReadError::Sink)?;
                 let sql = self.by_key("id::int8", table, None)?;
                 let reader = copy_out(self.transaction, location, "reading keys", &sql)?;
-                copy::rows::<1, Fault<S::Error>>(reader, |[key]| {
+                received::<1, S::Error>(reader, |[key]| {
                     let key = id(*key).ok_or(Fault::Malformed)?;
                     match self.sink.is_there(relation, key).map_err(Fault::Sink)? {
                         Novelty::Known => Ok(()),
@@ -629,6 +630,14 @@ impl<E> Fault<E> {
             },
         }
     }
+}
+
+/// Takes rows while the next ones are received.
+fn received<const N: usize, E>(
+    reader: postgres::CopyOutReader<'_>,
+    each: impl FnMut(&[Option<&[u8]>; N]) -> Result<(), Fault<E>>,
+) -> Result<(), Fault<E>> {
+    reading_ahead(reader, |ahead| copy::rows(ahead, each))
 }
 
 fn copy_out<'t, E>(
