@@ -243,10 +243,10 @@ pub(crate) struct Database {
     pub(crate) url: Option<String>,
 }
 
-/// Write records back into a client app
+/// Write records back into a client app, or into the server's database
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  tuskvault restore alice@m.example/toot --to toot\n  tuskvault restore alice@m.example/toot~1 --to toot   # the token before the current one\n  tuskvault restore alice@m.example --to dotenv --path bot/.env --as-of 2026-03-01\n  tuskvault restore tk_7f3a2c9d --to toot --dry-run"
+    after_help = "Examples:\n  tuskvault restore alice@m.example/toot --to toot\n  tuskvault restore alice@m.example/toot~1 --to toot   # the token before the current one\n  tuskvault restore alice@m.example --to dotenv --path bot/.env --as-of 2026-03-01\n  tuskvault restore tk_7f3a2c9d --to toot --dry-run\n  tuskvault restore alice@m.example/toot~1 --to postgres --env-file .env.production\n  tuskvault restore m.example --to postgres --all --as-of yesterday --dry-run\n  tuskvault restore m.example --to postgres --apps   # applications alone"
 )]
 pub(crate) struct Restore {
     /// [USER@]INSTANCE[/APP] or tk_…, with ~N for the Nth token before
@@ -269,6 +269,50 @@ pub(crate) struct Restore {
     /// Replace the app (client_id) that the client has for the instance
     #[arg(long)]
     pub(crate) replace_app: bool,
+    #[command(flatten)]
+    pub(crate) database: Database,
+    #[command(flatten)]
+    pub(crate) server: RestoreServer,
+}
+
+/// Options of a restore into the server's database.
+#[derive(Args)]
+#[command(next_help_heading = "Options of `--to postgres`")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub(crate) struct RestoreServer {
+    /// The instance that the database is of (LOCAL_DOMAIN), where its settings don't say
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) instance: Option<String>,
+    /// Restore records of another instance too
+    #[arg(long)]
+    pub(crate) other_instance: bool,
+    /// Restore applications alone, also those that have no tokens left
+    #[arg(long, conflicts_with = "all")]
+    pub(crate) apps: bool,
+    /// Restore tokens of the web interface too; no page will show them to their users
+    #[arg(long)]
+    pub(crate) sessions: bool,
+    /// Restore tokens although the account is younger: the name may be somebody else's now
+    #[arg(long)]
+    pub(crate) reused_names: bool,
+    /// What to do when one record can't be restored
+    #[arg(long, value_name = "HOW", default_value = "skip")]
+    pub(crate) on_conflict: OnConflict,
+    /// Drop and make anew the indexes of the token table, which must be empty; several times as fast
+    #[arg(long, requires = "all")]
+    pub(crate) rebuild_indexes: bool,
+}
+
+/// What a restore does when one of its records can't be restored.
+#[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub(crate) enum OnConflict {
+    /// Restore the others
+    Skip,
+    /// Restore nothing
+    Fail,
 }
 
 /// What a restore does with tokens that are known not to work any more.
@@ -278,6 +322,8 @@ pub(crate) enum Dead {
     Skip,
     /// Restore them as they are
     Keep,
+    /// Let revoked ones work again (postgres)
+    Clear,
 }
 
 /// Print records in another format

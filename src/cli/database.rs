@@ -1,4 +1,4 @@
-//! The Mastodon server's database, as `import`, `backup` and `discover` reach it.
+//! The Mastodon server's database, as `import`, `backup`, `discover` and `restore` reach it.
 
 use std::path::PathBuf;
 

@@ -24,6 +24,8 @@ mod password;
 mod progress;
 mod report;
 mod restore;
+#[cfg(feature = "postgres")]
+mod restore_database;
 mod rewrite;
 mod session;
 mod show;

@@ -1,4 +1,4 @@
-//! `restore`: put records back into a client app.
+//! `restore`: put records back into a client app; what goes into the server's database is in `restore_database`.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use tuskvault::{
 };
 
 use super::{
-    args::{Dead, Restore},
+    args::{Dead, OnConflict, Restore},
     error::{Exit, Failure, did_you_mean},
     import::find,
     machine,
@@ -22,7 +22,14 @@ use super::{
 };
 
 pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure> {
+    #[cfg(feature = "postgres")]
+    if args.to == connectors::postgres::NAME {
+        return super::restore_database::run(session, args);
+    }
     let connector = find(&args.to)?;
+    if let Some(option) = for_databases(args) {
+        return Err(Failure::usage(format!("`{option}` is for `--to postgres`")));
+    }
     let sink = connector.sink().ok_or_else(|| {
         Failure::usage(format!("\"{}\" can only be read", args.to))
             .hint(did_you_mean(&args.to, connectors::sinks()))
@@ -61,6 +68,25 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
             .note(&format!("done; the former file is {}", backup.display()));
     }
     Ok(exit(&plan))
+}
+
+/// An option that only a restore into the server's database knows.
+fn for_databases(args: &Restore) -> Option<&'static str> {
+    let (database, server) = (&args.database, &args.server);
+    let given = [
+        (database.env_file.is_some(), "--env-file"),
+        (database.url.is_some(), "--url"),
+        (server.instance.is_some(), "--instance"),
+        (server.other_instance, "--other-instance"),
+        (server.apps, "--apps"),
+        (server.sessions, "--sessions"),
+        (server.reused_names, "--reused-names"),
+        (server.on_conflict == OnConflict::Fail, "--on-conflict"),
+        (server.rebuild_indexes, "--rebuild-indexes"),
+        (args.revoked == Dead::Clear, "--revoked clear"),
+    ];
+    let mut given = given.iter().filter(|(given, _)| *given);
+    given.next().map(|(_, name)| *name)
 }
 
 fn records(session: &Session<'_>, vault: &Vault, args: &Restore) -> Result<Vec<Record>, Failure> {
@@ -222,7 +248,7 @@ fn show(session: &Session<'_>, plan: &Plan, backup: Option<&PathBuf>) -> Result<
 }
 
 /// The words of JSON: what was done, or would be with `dry_run`.
-fn done(action: Action) -> &'static str {
+pub(crate) fn done(action: Action) -> &'static str {
     match action {
         Action::Insert => "inserted",
         Action::Update => "updated",
@@ -231,7 +257,7 @@ fn done(action: Action) -> &'static str {
     }
 }
 
-fn planned(action: Action) -> &'static str {
+pub(crate) fn planned(action: Action) -> &'static str {
     match action {
         Action::Insert => "add",
         Action::Update => "replace",

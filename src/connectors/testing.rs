@@ -61,6 +61,7 @@ pub(crate) fn records(snapshot: &Snapshot) -> Vec<Record> {
             confidential: app.confidential,
             owner: app.owner.and_then(|key| account(key).username.clone()),
             created_at: app.created_at,
+            server_id: None,
         };
         seen.refresh_token = token.refresh_token.clone();
         seen.token_type = token.token_type.clone().unwrap_or("Bearer".to_owned());

@@ -127,6 +127,8 @@ pub struct AppView {
     pub owner: Option<String>,
     /// Time of registration.
     pub created_at: Option<Timestamp>,
+    /// The id of its row in the server's own database, where that was read: old posts name their app by it.
+    pub server_id: Option<u64>,
 }
 
 /// Where and when a source held the token.

@@ -67,6 +67,17 @@ pub enum AuditEvent {
     Rekeyed,
     /// The vault was rewritten in its smallest form.
     Compacted,
+    /// So many records were restored that their ids are not listed, or apps by themselves.
+    RestoredMany {
+        /// Connector and location.
+        target: String,
+        /// The selector.
+        selector: String,
+        /// How many tokens.
+        tokens: u64,
+        /// How many apps were made.
+        apps: u64,
+    },
 }
 
 /// An entry of the audit log.

@@ -60,8 +60,8 @@ pub use import::{ImportContext, Origin};
 pub use index::ChangeKind;
 pub use open::{Rewritten, compact, rekey};
 pub use query::{
-    Choice, Difference, DifferenceKind, Event, EventKind, KeyHistory, Query, RunChange, RunRow,
-    TokenHistory,
+    Choice, Difference, DifferenceKind, Event, EventKind, KeyHistory, Lone, Met, Query, RunChange,
+    RunRow, TokenHistory,
 };
 pub use writer::{Bookmark, RunStart, RunWriter};
 

@@ -56,7 +56,7 @@ impl Database {
     pub(crate) fn rebuilt(generation: &str, tokens: u32) -> Option<Self> {
         let database = Self::new(generation, tokens)?;
         database.execute(
-            "TRUNCATE oauth_access_tokens, session_activations, web_push_subscriptions;
+            "TRUNCATE oauth_access_tokens CASCADE;
              DELETE FROM oauth_applications WHERE NOT superapp;
              SET session_replication_role = replica;
              UPDATE oauth_applications SET id = 900, uid = 'rebuilt-uid', secret = 'rebuilt-secret';

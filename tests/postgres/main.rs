@@ -22,4 +22,5 @@ mod home;
 mod import;
 mod pooler;
 mod rails;
+mod restore;
 mod watermark;

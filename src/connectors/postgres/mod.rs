@@ -11,6 +11,7 @@ mod copy;
 mod error;
 mod names;
 mod read;
+pub mod restore;
 mod schema;
 mod settings;
 mod tls;

@@ -246,6 +246,31 @@ fn app(notes: &mut Notes<'_>) -> AppView {
         created_at: notes.pick("registration time of the app", |o| {
             o.app.as_ref()?.created_at
         }),
+        // The freshest: a database that was rebuilt gives its row ids anew.
+        server_id: notes.sightings.iter().find_map(|(at, seen)| {
+            at.source.instance.as_ref()?;
+            seen.app.as_ref()?;
+            seen.version.body.app
+        }),
+    }
+}
+
+/// The app as one source holds it; `key` = the id of its row, where that is the server's own.
+pub(super) fn view(app: App, owner: Option<Account>, key: Option<u64>) -> AppView {
+    AppView {
+        names: app.name.iter().cloned().collect(),
+        name: app.name,
+        client_id: app.client_id,
+        client_secret: app.client_secret,
+        redirect_uris: app.redirect_uris,
+        scopes: app.scopes,
+        website: app.website,
+        base_url: app.base_url,
+        superapp: app.superapp,
+        confidential: app.confidential,
+        owner: owner.and_then(|owner| owner.username),
+        created_at: app.created_at,
+        server_id: key,
     }
 }
 

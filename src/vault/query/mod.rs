@@ -4,27 +4,27 @@
 //! of each. Questions about one user, or one id, go through the indexes; all others stream through the largest
 //! source and look up only what other sources hold too.
 
+mod apps;
 mod changes;
 mod history;
 mod join;
+mod lone;
 mod resolve;
 mod rows;
 
 use std::collections::{BTreeSet, HashSet};
 
 use crate::model::{Domain, Moment, Record, Selector, SourceId, Status, Target, TokenId};
-use crate::vault::{
-    Error, Ever, Found, Reader, Vault,
-    bodies::{AccountBody, AppBody},
-    rows::Body,
-};
+use crate::vault::{Error, Ever, Found, Reader, Vault, rows::Body};
 
 pub use changes::{Difference, DifferenceKind, RunChange};
 pub use history::{Event, EventKind, KeyHistory, TokenHistory};
+pub use lone::{Lone, Met};
 pub use resolve::Choice;
 pub use rows::RunRow;
 
-use join::{Observation, Sources, join, observe};
+use join::{Sources, join, observe};
+use lone::Shared;
 
 /// Which records are asked for.
 #[derive(Debug, Clone)]
@@ -137,7 +137,11 @@ impl<'r, 'v> Questioner<'r, 'v> {
                 }
                 Ok(())
             }
-            None => self.everything(&mut filter),
+            None => self.everything(&mut |met| match met {
+                Met::Joined(record) => filter(record),
+                Met::Lone(lone) if !selector.matches_instance(&lone.token().instance) => Ok(()),
+                Met::Lone(lone) => lone.record()?.map_or(Ok(()), &mut filter),
+            }),
         }
     }
 
@@ -169,7 +173,7 @@ impl<'r, 'v> Questioner<'r, 'v> {
     /// Streams through every source; what several sources hold is joined once.
     fn everything<E: From<Error>>(
         &self,
-        each: &mut dyn FnMut(Record) -> Result<(), E>,
+        each: &mut dyn FnMut(Met<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut order: Vec<(u64, SourceId)> = Vec::new();
         for source in self.sources.by_id.keys() {
@@ -186,7 +190,7 @@ impl<'r, 'v> Questioner<'r, 'v> {
                 if joined.insert(id)
                     && let Some(record) = self.record(id)?
                 {
-                    each(record)?;
+                    each(Met::Joined(record))?;
                 }
             }
         }
@@ -198,61 +202,63 @@ impl<'r, 'v> Questioner<'r, 'v> {
         &self,
         source: SourceId,
         mut joined: HashSet<TokenId>,
-        each: &mut dyn FnMut(Record) -> Result<(), E>,
+        each: &mut dyn FnMut(Met<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         // Apps and accounts are read once, and kept as small as they stand in blocks.
-        let apps: ByKey<AppBody> = ByKey::read(self.reader.ever(source, self.at))?;
-        let accounts: ByKey<AccountBody> = ByKey::read(self.reader.ever(source, self.at))?;
+        let shared = Shared {
+            sources: &self.sources,
+            source,
+            at: self.at,
+            apps: ByKey::read(self.reader.ever(source, self.at))?,
+            accounts: ByKey::read(self.reader.ever(source, self.at))?,
+        };
         let crowded = self.reader.crowded_ids()?;
         for ever in self.reader.tokens_ever(source, self.at) {
-            let Ever {
-                first_seen,
-                version,
-            } = ever?;
-            let id = self.reader.id_of(&version.body);
+            let ever = ever?;
+            let id = self.reader.id_of(&ever.version.body);
             if joined.contains(&id) {
                 continue;
             }
             // What is gone is joined with the rows of its own last moment, not with those of now.
-            let is_gone = version.until.is_some_and(|until| until <= self.at);
+            let is_gone = ever.version.until.is_some_and(|until| until <= self.at);
             if is_gone || crowded.is_in_several_rows(id) {
                 joined.insert(id);
                 if let Some(record) = self.record(id)? {
-                    each(record)?;
+                    each(Met::Joined(record))?;
                 }
                 continue;
             }
-            let app = apps.get(version.body.app)?;
-            let app_owner = accounts.get(app.as_ref().and_then(|app| app.owner))?;
-            let account = accounts.get(version.body.account)?;
-            let seen = Observation {
-                source,
-                first_seen,
-                version,
-                app,
-                app_owner,
-                account,
-            };
-            if let Some(record) = join(&self.sources, id, crowded.digits(id), vec![seen], self.at) {
-                each(record)?;
-            }
+            each(Met::Lone(Lone {
+                id,
+                digits: crowded.digits(id),
+                ever,
+                shared: &shared,
+            }))?;
         }
         Ok(())
     }
 }
 
-/// Rows of a relation in memory.
-struct ByKey<B>(Vec<(u64, B)>);
+/// Rows of a relation in memory. Keys stand apart from what is theirs: a search then meets few lines of the cache.
+struct ByKey<B> {
+    keys: Vec<u64>,
+    bodies: Vec<B>,
+}
 
 impl<B: Body> ByKey<B> {
     fn read(rows: impl Iterator<Item = Result<Ever<B>, Error>>) -> Result<Self, Error> {
-        let rows = rows.map(|row| row.map(|Ever { version, .. }| (version.key, version.body)));
-        rows.collect::<Result<_, _>>().map(Self)
+        let (mut keys, mut bodies) = (Vec::new(), Vec::new());
+        for row in rows {
+            let Ever { version, .. } = row?;
+            keys.push(version.key);
+            bodies.push(version.body);
+        }
+        Ok(Self { keys, bodies })
     }
 
     fn get(&self, key: Option<u64>) -> Result<Option<B::Model>, Error> {
-        let found = key.and_then(|key| self.0.binary_search_by_key(&key, |(key, _)| *key).ok());
-        let Some((_, body)) = found.and_then(|at| self.0.get(at)) else {
+        let found = key.and_then(|key| self.keys.binary_search(&key).ok());
+        let Some(body) = found.and_then(|at| self.bodies.get(at)) else {
             return Ok(None);
         };
         let inconsistent = Error::Inconsistent { what: B::WHAT };
