@@ -15,6 +15,7 @@ mod certificates;
 mod cluster;
 mod connect;
 mod database;
+mod document;
 mod fixture;
 #[path = "../it/home.rs"]
 #[allow(dead_code, reason = "each test program uses a part of it")]
