@@ -61,6 +61,7 @@ pub(crate) fn records(snapshot: &Snapshot) -> Vec<Record> {
             confidential: app.confidential,
             owner: app.owner.and_then(|key| account(key).username.clone()),
             created_at: app.created_at,
+            owner_since: app.owner.and_then(|key| account(key).created_at),
             server_id: None,
         };
         seen.refresh_token = token.refresh_token.clone();

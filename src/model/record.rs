@@ -125,6 +125,8 @@ pub struct AppView {
     pub confidential: Option<bool>,
     /// User name of the owner of a user's own app.
     pub owner: Option<String>,
+    /// When that user signed up.
+    pub owner_since: Option<Timestamp>,
     /// Time of registration.
     pub created_at: Option<Timestamp>,
     /// The id of its row in the server's own database, where that was read: old posts name their app by it.

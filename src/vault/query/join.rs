@@ -243,6 +243,7 @@ fn app(notes: &mut Notes<'_>) -> AppView {
             .any(|(_, seen)| seen.app.as_ref().is_some_and(|app| app.superapp)),
         confidential: notes.pick("confidential", |o| o.app.as_ref()?.confidential),
         owner: notes.first(|o| o.app_owner.as_ref()?.username.clone()),
+        owner_since: notes.first(|o| o.app_owner.as_ref()?.created_at),
         created_at: notes.pick("registration time of the app", |o| {
             o.app.as_ref()?.created_at
         }),
@@ -268,6 +269,7 @@ pub(super) fn view(app: App, owner: Option<Account>, key: Option<u64>) -> AppVie
         base_url: app.base_url,
         superapp: app.superapp,
         confidential: app.confidential,
+        owner_since: owner.as_ref().and_then(|owner| owner.created_at),
         owner: owner.and_then(|owner| owner.username),
         created_at: app.created_at,
         server_id: key,

@@ -200,7 +200,8 @@ impl Bulk<'_, '_> {
             self.summary.apps_made += 1;
             let owner = app.owner.as_deref().and_then(|owner| {
                 let owner = self.people.get(owner.to_lowercase().as_str())?;
-                (!is_younger(owner, app.created_at, options)).then_some(owner.id)
+                let since = app.created_at.max(app.owner_since);
+                (!is_younger(owner, since, options)).then_some(owner.id)
             });
             self.summary.apps_ownerless += u64::from(app.owner.is_some() && owner.is_none());
             rows.row().map_err(|error| broken(&error))?;

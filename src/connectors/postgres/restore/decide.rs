@@ -33,7 +33,11 @@ pub(super) fn users(transaction: &mut Transaction<'_>, target: &Target) -> Resul
 
 /// Finds the staged apps by client_id; the web interface is that of the server, whatever its client_id was.
 pub(super) fn apps(transaction: &mut Transaction<'_>, options: &Options) -> Result<(), Error> {
-    let younger = younger("o.born", "s.app_created_at", options);
+    let younger = younger(
+        "o.born",
+        "greatest(s.app_created_at, s.owner_since)",
+        options,
+    );
     let statement = format!(
         "CREATE TEMP TABLE tuskvault_app ON COMMIT DROP AS \
          (SELECT DISTINCT ON (s.app_no) s.app_no AS no, s.uid, s.secret, s.app_name AS name, s.redirect_uri, \

@@ -130,7 +130,10 @@ pub(super) fn fits_app(app: &AppView) -> bool {
     indexed.is_none_or(|text| is_text(text) && text.len() <= MAX_INDEXED)
         && texts.into_iter().flatten().all(is_text)
         && app.redirect_uris.iter().all(|uri| is_text(uri))
-        && app.created_at.is_none_or(is_time)
+        && [app.created_at, app.owner_since]
+            .into_iter()
+            .flatten()
+            .all(is_time)
 }
 
 pub(super) fn is_text(text: &str) -> bool {

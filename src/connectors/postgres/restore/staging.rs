@@ -21,7 +21,7 @@ use crate::model::{AppView, Domain, Moment, Record, Scopes, Secret, TokenId};
 
 /// The columns of the temporary table. The first row of a user (of an owner) brings the name; rows that know more of
 /// an app than the rows before bring what they know.
-const COLUMNS: [(&str, &str); 25] = [
+const COLUMNS: [(&str, &str); 26] = [
     ("n", "int4"),
     ("id", "bytea"),
     ("digits", "int2"),
@@ -41,6 +41,7 @@ const COLUMNS: [(&str, &str); 25] = [
     ("server_id", "int8"),
     ("owner_no", "int4"),
     ("owner_name", "text"),
+    ("owner_since", "timestamp"),
     ("token", "text"),
     ("refresh_token", "text"),
     ("expires_in", "int4"),
@@ -110,7 +111,7 @@ impl<'a> Staging<'a> {
         );
         let out = transaction.copy_in(&statement).map_err(during(DOING))?;
         Ok(Self {
-            rows: Rows::new(out, 25),
+            rows: Rows::new(out, 26),
             options,
             users: HashMap::new(),
             apps: HashMap::new(),
@@ -326,14 +327,15 @@ impl<'a> Staging<'a> {
         rows.int8(app.server_id.and_then(|id| i64::try_from(id).ok()));
         rows.int4(known.owner.map(|(number, _)| number));
         rows.text(known.owner.and_then(|(_, name)| name));
+        rows.int8(app.owner_since.map(micros));
     }
 }
 
 /// Up to `verdict`.
 const HEAD_FIELDS: usize = 4;
-/// From `app_rank` to `owner_name`, and from `token` on.
-const APP_FIELDS: std::ops::Range<usize> = 7..19;
-const TOKEN_FIELDS: std::ops::Range<usize> = 19..25;
+/// From `app_rank` to `owner_since`, and from `token` on.
+const APP_FIELDS: std::ops::Range<usize> = 7..20;
+const TOKEN_FIELDS: std::ops::Range<usize> = 20..26;
 
 const DOING: &str = "sending the records";
 
