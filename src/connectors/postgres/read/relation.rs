@@ -23,20 +23,23 @@ impl<S: RowSink> Reader<'_, '_, S> {
         table: &str,
         filter: Option<&str>,
     ) -> Result<String, ReadError<S::Error>> {
-        let failed = |error| ReadError::Source(doing(self.location, "asking for ids", error));
-        let row = self
-            .transaction
-            .query_typed_one(
-                &format!("SELECT EXISTS (SELECT FROM {table} WHERE id < 0)"),
-                NONE,
-            )
-            .map_err(failed)?;
-        let order = if row.try_get(0).map_err(failed)? {
+        let order = if self.any(table, "id < 0")? {
             Order::Unsigned
         } else {
             Order::Signed
         };
         Ok(ordered(list, table, filter, order))
+    }
+
+    /// Whether there is any such row.
+    pub(super) fn any(&mut self, table: &str, filter: &str) -> Result<bool, ReadError<S::Error>> {
+        let failed = |error| ReadError::Source(doing(self.location, "asking for rows", error));
+        let sql = format!("SELECT EXISTS (SELECT FROM {table} WHERE {filter})");
+        let row = self
+            .transaction
+            .query_typed_one(&sql, NONE)
+            .map_err(failed)?;
+        row.try_get(0).map_err(failed)
     }
 
     /// A relation begins; answers how many rows it had, if only those written since come.
