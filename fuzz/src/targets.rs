@@ -61,6 +61,11 @@ pub(crate) const ALL: &[Target] = &[
         seeds: &["dotenv"],
     },
     Target {
+        name: "copy",
+        run: postgres::read_as_copy,
+        seeds: &["fuzz/copy"],
+    },
+    Target {
         name: "connection",
         run: connection_string,
         seeds: &["fuzz/connection/strings"],

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tuskvault::{
     connectors::json::{RecordJson, Reveal},
+    model::Relation,
     storage::Access,
     vault::{Difference, DifferenceKind},
 };
@@ -24,6 +25,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Diff) -> Result<Exit, Failure> {
             .hint("give the earlier one first"));
     }
     let differences = vault.differences(from, to)?;
+    let apps = vault.server_apps_gone(from, to)?;
     if session.output.json {
         for difference in &differences {
             session.output.object(&DifferenceJson {
@@ -32,15 +34,29 @@ pub(crate) fn run(session: &Session<'_>, args: &Diff) -> Result<Exit, Failure> {
                 record: RecordJson::new(&difference.record, Reveal::No),
             })?;
         }
+        for key in &apps {
+            session.output.object(&serde_json::json!({
+                "change": "went",
+                "relation": Relation::Apps.as_str(),
+                "instance": key.instance.as_str(),
+                "app": key.app,
+            }))?;
+        }
         return Ok(Exit::Done);
     }
-    if differences.is_empty() {
+    if differences.is_empty() && apps.is_empty() {
         session
             .output
             .note("nothing came, changed or went between these moments");
     }
     for difference in &differences {
         print(session, difference)?;
+    }
+    for key in &apps {
+        session.output.line(&shown(&format!(
+            "- application {key}: not in the server's database any more (`restore {} --apps --to postgres` puts it back)",
+            key.instance
+        )))?;
     }
     Ok(Exit::Done)
 }

@@ -21,7 +21,7 @@ use super::{
     machine,
     output::Output,
     password, report,
-    state::{Reach, State},
+    state::State,
 };
 
 /// One run of the program.
@@ -200,14 +200,16 @@ impl<'o> Session<'o> {
     }
 
     /// Remembers how a database was reached.
-    pub(crate) fn remember_reach(&self, vault: &Vault, run: &Run, reach: &Reach) {
+    #[cfg(feature = "postgres")]
+    pub(crate) fn remember_reach(&self, vault: &Vault, run: &Run, reach: &super::state::Reach) {
         if let Some(file) = vault.file() {
             State::update(|state| state.remember_reach(file.vault_id(), run, reach));
         }
     }
 
     /// How databases were reached that were backed up into this vault before, from this machine.
-    pub(crate) fn reaches(&self) -> Vec<Reach> {
+    #[cfg(feature = "postgres")]
+    pub(crate) fn reaches(&self) -> Vec<super::state::Reach> {
         let Ok(path) = self.vault_path() else {
             return Vec::new();
         };

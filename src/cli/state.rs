@@ -182,6 +182,7 @@ impl State {
     }
 
     /// Remembers how the source of a run was reached.
+    #[cfg(feature = "postgres")]
     pub(crate) fn remember_reach(&mut self, id: VaultId, run: &Run, reach: &Reach) {
         let key = &run.source.key;
         let sources = self.vaults.get_mut(&id.to_string());

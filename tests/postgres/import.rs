@@ -397,6 +397,14 @@ fn applications_that_vanish_are_told_the_next_morning() {
         .iter()
         .filter(|line| line["relation"] == "apps" && line["change"] == "gone");
     assert_eq!(apps.count(), 2);
+    let gone = home.json(&["diff", "run:1", "run:2"]);
+    let apps = gone
+        .iter()
+        .filter(|line| line["relation"] == "apps" && line["change"] == "went");
+    assert_eq!(apps.count(), 2);
+    home.run(&["diff", "run:1", "run:2"])
+        .ok()
+        .prints("not in the server's database any more");
 }
 
 #[test]

@@ -18,6 +18,8 @@ mod tls;
 mod watermark;
 
 pub use connect::connect;
+#[doc(hidden)]
+pub use copy::read_as_copy;
 pub use error::{Error, Said};
 pub use read::{ImportRequest, Read, ReadError, Reading};
 pub use settings::{

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use crate::model::{Moment, Record, RecordKey, Relation, SourceId, TokenId};
+use crate::model::{App, Moment, Record, RecordKey, Relation, SourceId, TokenId, User};
 use crate::vault::{Change, ChangeKind, Error, Reader, Vault};
 
 use super::Questioner;
@@ -77,6 +77,39 @@ impl Vault {
             )
         });
         Ok(differences)
+    }
+
+    /// Apps that a server's own database held at the first moment and no more at the second, sorted by key: their clients
+    /// are refused as unknown, whether or not a token went with them. Costs what changed.
+    ///
+    /// # Errors
+    /// [`Error`] when the vault can't be read.
+    pub fn server_apps_gone(&self, from: Moment, to: Moment) -> Result<Vec<RecordKey>, Error> {
+        let reader = self.reader()?;
+        let mut touched: BTreeSet<(SourceId, u64)> = BTreeSet::new();
+        for run in self.runs()? {
+            let at = Moment::from(run.effective_at);
+            if at <= from || at > to || run.source.instance.is_none() {
+                continue;
+            }
+            let source = run.source.id;
+            reader.changes(run.id, source, at, &mut |change| {
+                if change.relation == Relation::Apps {
+                    touched.insert((source, change.row));
+                }
+                Ok(())
+            })?;
+        }
+        let mut gone = Vec::new();
+        for (source, row) in touched {
+            if let Some(app) = reader.app(source, row, from)?
+                && reader.app(source, row, to)?.is_none()
+            {
+                gone.push(app_key(app));
+            }
+        }
+        gone.sort();
+        Ok(gone)
     }
 
     /// What a run found new, changed and gone, tokens first. Costs what changed.
@@ -249,6 +282,15 @@ fn details(old: &Record, new: &Record) -> Vec<String> {
     lines
 }
 
+/// An app as a key of its own.
+fn app_key(app: App) -> RecordKey {
+    RecordKey {
+        instance: app.instance,
+        user: User::Application,
+        app: app.name.or(app.client_id),
+    }
+}
+
 fn describe(
     q: &Questioner<'_, '_>,
     source: SourceId,
@@ -270,25 +312,13 @@ fn describe(
             let Some(version) = q.reader.app_versions(source, change.row)?.pop() else {
                 return Ok(None);
             };
-            let app = version.body.name.or(version.body.client_id);
-            let user = crate::model::User::Application;
-            (
-                None,
-                RecordKey {
-                    instance: version.body.instance,
-                    user,
-                    app,
-                },
-            )
+            (None, app_key(version.body))
         }
         Relation::Accounts => {
             let Some(version) = q.reader.account_versions(source, change.row)?.pop() else {
                 return Ok(None);
             };
-            let user = version
-                .body
-                .username
-                .map_or(crate::model::User::Unknown, crate::model::User::Named);
+            let user = version.body.username.map_or(User::Unknown, User::Named);
             (
                 None,
                 RecordKey {
