@@ -226,6 +226,24 @@ fn a_token_that_was_only_used_costs_the_vault_nothing() {
 }
 
 #[test]
+fn when_every_account_was_written_the_one_that_changed_is_found() {
+    let Some(database) = Database::new("4.7", 10_000) else {
+        return;
+    };
+    let home = home();
+    import(&home, &database, &[]).ok();
+    database.execute(
+        "UPDATE accounts SET updated_at = now();
+         UPDATE accounts SET username = 'alice_2' WHERE username = 'alice' AND domain IS NULL",
+    );
+    assert!(only_reads_changes(&home, &database));
+    assert_eq!(
+        counts(&last_run(&home), "accounts"),
+        [2_500, 0, 1, 0, 2_499]
+    );
+}
+
+#[test]
 fn the_documented_role_is_enough_and_without_xmin_everything_is_read() {
     for generation in GENERATIONS {
         let Some(database) = Database::new(generation, 400) else {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::model::{App, Moment, Record, RecordKey, Relation, SourceId, TokenId, User};
-use crate::vault::{Change, ChangeKind, Error, Reader, Vault};
+use crate::vault::{Change, ChangeKind, Error, Reader, Vault, Version};
 
 use super::Questioner;
 
@@ -102,10 +102,15 @@ impl Vault {
         }
         let mut gone = Vec::new();
         for (source, row) in touched {
-            if let Some(app) = reader.app(source, row, from)?
-                && reader.app(source, row, to)?.is_none()
-            {
-                gone.push(app_key(app));
+            let versions = reader.app_versions(source, row)?;
+            let at = |moment: Moment| {
+                let is_then = |version: &&Version<App>| {
+                    version.since <= moment && version.until.is_none_or(|until| moment < until)
+                };
+                versions.iter().find(is_then)
+            };
+            if let (Some(version), None) = (at(from), at(to)) {
+                gone.push(app_key(version.body.clone()));
             }
         }
         gone.sort();

@@ -161,7 +161,7 @@ pub(super) fn copy_out<'t, E>(
         .map_err(|error| ReadError::Source(doing(location, what, error)))
 }
 
-pub(super) fn ordered(list: &str, table: &str, filter: Option<&str>, order: Order) -> String {
+fn ordered(list: &str, table: &str, filter: Option<&str>, order: Order) -> String {
     let filter = filter
         .map(|filter| format!(" WHERE {filter}"))
         .unwrap_or_default();
@@ -175,7 +175,7 @@ pub(super) fn ordered(list: &str, table: &str, filter: Option<&str>, order: Orde
 /// Row keys are unsigned. Ids below zero come from no sequence, but somebody may have put some in by hand: then they
 /// come last, at the price of a sort.
 #[derive(Clone, Copy)]
-pub(super) enum Order {
+enum Order {
     Signed,
     Unsigned,
 }

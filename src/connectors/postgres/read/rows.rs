@@ -21,7 +21,7 @@ use crate::connectors::postgres::{
 
 use super::{
     ReadError,
-    relation::{Fault, Order, STEP, copy_out, ordered, received},
+    relation::{Fault, STEP, copy_out, received},
 };
 
 /// What to select from each table.
@@ -202,35 +202,21 @@ impl<S: RowSink> Reader<'_, '_, S> {
         let tells_xmin = self.schema.users.tells_xmin() && self.schema.accounts.tells_xmin();
         let mark = self.mark.filter(|_| tells_xmin);
         let known = self.begin(Relation::Accounts, mark, self.schema.users.rows)?;
-        let (names, filter) = match (self.user, mark) {
+        let mut names = Names::default();
+        let filter = match (self.user, mark) {
             (Some(user), _) => {
                 let of_user =
                     format!("accounts.id = (SELECT account_id FROM users WHERE id = {user})");
-                (self.names(&of_user)?, Some(format!("users.id = {user}")))
+                self.names(&mut names, &of_user)?;
+                Some(format!("users.id = {user}"))
             }
-            (None, Some(mark)) => {
-                let mut names = self.names(&format!(
-                    "accounts.domain IS NULL AND {}",
-                    mark.since("accounts")
-                ))?;
-                let mut written = mark.since("users");
-                if !names.is_empty() {
-                    written = format!(
-                        "({written} OR users.account_id = ANY('{{{}}}'::int8[]))",
-                        names.ids()
-                    );
-                }
-                // Users whose own row was written, under accounts whose rows were not. Most nights there are none.
-                if self.any("users", &mark.since("users"))? {
-                    names.extend(&self.names(&format!(
-                        "accounts.id IN (SELECT account_id FROM users WHERE {})",
-                        mark.since("users")
-                    ))?);
-                }
-                (names, Some(written))
+            (None, Some(mark)) => self.written_users(&mut names, mark)?,
+            (None, None) => {
+                self.names(&mut names, LOCAL)?;
+                None
             }
-            (None, None) => (self.names("accounts.domain IS NULL")?, None),
         };
+        let names = names.sorted();
         let list = self.lists.users.clone();
         let sql = self.by_key(&list, "users", filter.as_deref())?;
         let (mut seen, mut new, mut nameless) = (0, 0, 0);
@@ -258,15 +244,36 @@ impl<S: RowSink> Reader<'_, '_, S> {
         self.end(Relation::Accounts, "users", known, seen, new)
     }
 
-    /// The names of local accounts.
-    fn names(&mut self, filter: &str) -> Result<Names, ReadError<S::Error>> {
-        let sql = ordered(
-            &self.lists.accounts,
-            "accounts",
-            Some(filter),
-            Order::Signed,
+    /// The condition for users of which a row was written, their own or their account's, and the names of all of them.
+    fn written_users(
+        &mut self,
+        names: &mut Names,
+        mark: &Watermark,
+    ) -> Result<Option<String>, ReadError<S::Error>> {
+        self.names(names, &format!("{LOCAL} AND {}", mark.since("accounts")))?;
+        if names.len() > MAX_LISTED {
+            // Something touched them all.
+            *names = Names::default();
+            self.names(names, LOCAL)?;
+            return Ok(None);
+        }
+        let own = mark.since("users");
+        let condition = format!(
+            "({own} OR users.account_id = ANY('{{{}}}'::int8[]))",
+            names.ids()
         );
-        let mut names = Names::default();
+        if self.any("users", &own)? {
+            let theirs = format!("accounts.id IN (SELECT account_id FROM users WHERE {own})");
+            self.names(names, &theirs)?;
+        }
+        Ok(Some(condition))
+    }
+
+    /// Adds the names of accounts.
+    fn names(&mut self, names: &mut Names, filter: &str) -> Result<(), ReadError<S::Error>> {
+        let list = &self.lists.accounts;
+        let sql =
+            format!("COPY (SELECT {list} FROM accounts WHERE {filter}) TO STDOUT (FORMAT binary)");
         let location = self.location;
         let reader = copy_out(self.transaction, location, "reading accounts", &sql)?;
         received::<2, S::Error>(reader, |[key, name]| {
@@ -276,8 +283,7 @@ impl<S: RowSink> Reader<'_, '_, S> {
             }
             Ok(())
         })
-        .map_err(|fault| fault.told(location, "reading accounts"))?;
-        Ok(names)
+        .map_err(|fault| fault.told(location, "reading accounts"))
     }
 
     pub(super) fn tokens(&mut self) -> Result<u64, ReadError<S::Error>> {
@@ -377,6 +383,10 @@ fn is_hashed(token: &str, created_at: Option<i64>) -> bool {
 const END_OF_2019: i64 = 1_577_836_800_000_000;
 /// A value is longer only where somebody means harm: a row of the vault is bounded.
 const MAX_TEXT_BYTES: usize = 60_000;
+/// The accounts that have users here.
+const LOCAL: &str = "accounts.domain IS NULL";
+/// So many ids are listed in a statement.
+const MAX_LISTED: usize = 1_000;
 /// So many left-out values are named one by one.
 const MAX_TOLD: usize = 10;
 
