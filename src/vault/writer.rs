@@ -188,6 +188,9 @@ impl RowSink for RunWriter<'_> {
         {
             self.names
                 .push(ByName::new(name, &account.instance, self.source.id, key));
+            if self.names.len() >= NAME_BATCH {
+                insert(&self.transaction, index::by_name(), &mut self.names)?;
+            }
         }
         self.note(Relation::Accounts, key, &verdict)?;
         Ok(verdict.novelty())
@@ -511,5 +514,7 @@ fn insert<R: Row<Key = R> + Ord>(
 const MIN_SUSPICIOUS: u64 = 20;
 /// From so many entries on a second thread is worth its start.
 const PARALLEL_ENTRIES: usize = 1 << 14;
+/// Names are sorted and merged in batches of this size: about 25 MB, with their texts.
+const NAME_BATCH: usize = 1 << 18;
 /// Index entries are sorted and merged in batches of this size: 24 MB.
 const INDEX_BATCH: usize = 1 << 20;
