@@ -6,7 +6,7 @@ use tuskvault::{
     connectors::postgres::{
         self, Environment, ImportRequest, Read, ReadError, Reading, Settings, usual_env_files,
     },
-    model::{Keys, Run, RunOutcome, SourceKey},
+    model::{Keys, Run, SourceKey},
     vault::{RunStart, Vault},
 };
 
@@ -107,11 +107,7 @@ pub(crate) fn back_up(
         Err(error) => {
             session.output.failure(&error.into());
             if let Some(vault) = vault {
-                session.remember_unread(
-                    vault,
-                    postgres::NAME,
-                    &PathBuf::from(target.settings.location()),
-                );
+                session.remember_unreached(vault, postgres::NAME, &target.settings.location());
             }
             return Ok(Exit::BadSource);
         }
@@ -198,6 +194,45 @@ fn record(
     request: &ImportRequest,
     options: &RunOptions,
 ) -> Result<Exit, Failure> {
+    let run = match read(session, vault, client, target, request, options) {
+        Ok(run) => run,
+        Err(failure) => {
+            session.remember_unreached(vault, postgres::NAME, &target.settings.location());
+            return Err(failure);
+        }
+    };
+    show(session, &run)?;
+    for warning in &run.warnings {
+        session
+            .output
+            .warn(&format!("{}: {warning}", postgres::NAME));
+    }
+    if let Some(instance) = &run.source.instance
+        && run.counts.apps.gone > 0
+    {
+        let gone = match run.counts.apps.gone {
+            1 => "1 application is".to_owned(),
+            n => format!("{n} applications are"),
+        };
+        session.output.warn(&format!(
+            "{gone} gone from the server: clients that still use one are refused as unknown; `tuskvault log {}` names them, \
+             and `tuskvault restore {instance} --apps --to postgres` puts them back",
+            run.id,
+        ));
+    }
+    let exit = finished(session, vault, &run);
+    session.remember_reach(vault, &run, &target.reach);
+    Ok(exit)
+}
+
+fn read(
+    session: &Session<'_>,
+    vault: &mut Vault,
+    client: &mut ::postgres::Client,
+    target: &Target,
+    request: &ImportRequest,
+    options: &RunOptions,
+) -> Result<Run, Failure> {
     let mut reading = Reading::begin(client, &target.settings, request)?;
     let start = RunStart {
         source: SourceKey {
@@ -215,38 +250,7 @@ fn record(
         accept_shrink: options.accept_shrink,
         origin: None,
     };
-    let run = match read_into(session, vault, &mut reading, &start) {
-        Ok(run) => run,
-        Err(failure) => {
-            session.remember_unread(
-                vault,
-                postgres::NAME,
-                &PathBuf::from(target.settings.location()),
-            );
-            return Err(failure);
-        }
-    };
-    show(session, &run)?;
-    for warning in &run.warnings {
-        session
-            .output
-            .warn(&format!("{}: {warning}", postgres::NAME));
-    }
-    if run.counts.apps.gone > 0 && run.outcome == RunOutcome::Complete {
-        session.output.warn(&format!(
-            "{} gone from the server: clients that still use one are refused as unknown; `tuskvault log {}` names them, \
-             and `tuskvault restore {} --apps --to postgres` puts them back",
-            match run.counts.apps.gone {
-                1 => "1 application is".to_owned(),
-                n => format!("{n} applications are"),
-            },
-            run.id,
-            reading.instance(),
-        ));
-    }
-    let exit = finished(session, vault, &run);
-    session.remember_reach(vault, &run, &target.reach);
-    Ok(exit)
+    read_into(session, vault, &mut reading, &start)
 }
 
 /// Reads into a run; where what the last run left turns out not to fit, once more and everything.

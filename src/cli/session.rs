@@ -199,6 +199,17 @@ impl<'o> Session<'o> {
         }
     }
 
+    /// Remembers that a database could not be read, so that `status` tells.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn remember_unreached(&self, vault: &Vault, connector: &str, location: &str) {
+        if let Some(file) = vault.file() {
+            let host = &self.actor.host;
+            State::update(|state| {
+                state.remember_unreached(file.vault_id(), connector, host, location);
+            });
+        }
+    }
+
     /// Remembers how a database was reached.
     #[cfg(feature = "postgres")]
     pub(crate) fn remember_reach(&self, vault: &Vault, run: &Run, reach: &super::state::Reach) {

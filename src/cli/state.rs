@@ -58,6 +58,18 @@ pub(crate) enum Reach {
 }
 
 impl SourceState {
+    /// One that could not be read, and never was.
+    fn failed(connector: &str, location: &str, host: &str) -> Self {
+        Self {
+            source: connector.to_owned(),
+            location: location.to_owned(),
+            host: host.to_owned(),
+            outcome: FAILED.to_owned(),
+            reach: None,
+            backups: Vec::new(),
+        }
+    }
+
     /// The usual time between two backups; `None` before there were two.
     pub(crate) fn rhythm(&self) -> Option<SignedDuration> {
         let mut gaps: Vec<SignedDuration> = self
@@ -195,6 +207,29 @@ impl State {
         }
     }
 
+    /// Remembers that a database could not be read.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn remember_unreached(
+        &mut self,
+        id: VaultId,
+        connector: &str,
+        host: &str,
+        location: &str,
+    ) {
+        let Some(vault) = self.vaults.get_mut(&id.to_string()) else {
+            return;
+        };
+        let is_it = |known: &&mut SourceState| {
+            (&*known.source, &*known.location, &*known.host) == (connector, location, host)
+        };
+        match vault.sources.iter_mut().find(is_it) {
+            Some(known) => FAILED.clone_into(&mut known.outcome),
+            None => vault
+                .sources
+                .push(SourceState::failed(connector, location, host)),
+        }
+    }
+
     /// Remembers that the sources at this path, a file or the folder that holds them, could not be read.
     pub(crate) fn remember_unread(
         &mut self,
@@ -216,14 +251,10 @@ impl State {
             }
         }
         if !is_known {
-            vault.sources.push(SourceState {
-                source: connector.to_owned(),
-                location: path.display().to_string(),
-                host: host.to_owned(),
-                outcome: FAILED.to_owned(),
-                reach: None,
-                backups: Vec::new(),
-            });
+            let location = path.display().to_string();
+            vault
+                .sources
+                .push(SourceState::failed(connector, &location, host));
         }
     }
 }

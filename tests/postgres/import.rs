@@ -544,6 +544,19 @@ fn a_backup_finds_the_settings_and_remembers_where_they_were() {
     let text = std::fs::read_to_string(&env_file).unwrap();
     std::fs::write(&env_file, text.replace("\nDB_PORT=", "\nDB_PORT=1 #")).unwrap();
     home.run(&["backup"]).exits(9).says("cannot reach");
+    let told = home.run(&["status", "--json"]).exits(9).objects();
+    let failed = told.iter().filter(|source| source["outcome"] == "failed");
+    let places: Vec<_> = failed.map(|source| source["location"].clone()).collect();
+    assert_eq!(places, [format!("127.0.0.1:1/{}", database.name)]);
+    // Nor does one that is there and can't be read.
+    std::fs::write(&env_file, &text).unwrap();
+    database.execute("ALTER TABLE oauth_access_tokens RENAME TO away");
+    home.run(&["backup"])
+        .exits(9)
+        .says("no table oauth_access_tokens");
+    let told = home.run(&["status", "--json"]).exits(9).objects();
+    let failed = told.iter().filter(|source| source["outcome"] == "failed");
+    assert_eq!(failed.count(), 2);
 }
 
 #[test]
