@@ -12,14 +12,15 @@ pub(super) struct Names {
 struct Entry {
     id: i64,
     start: u32,
-    length: u16,
+    length: u8,
 }
 
 impl Names {
     /// Takes names in any order: sorting them here is cheaper than having the server read them in order.
     pub(super) fn push(&mut self, id: i64, name: &str) {
-        // Longer ones, and those beyond 4 GiB of names, no instance has: who bears one has no name here.
-        let (start, length) = (u32::try_from(self.text.len()), u16::try_from(name.len()));
+        // Longer ones (Mastodon's end at 30 characters), and those beyond 4 GiB of names, no instance has: who bears one
+        // has no name here.
+        let (start, length) = (u32::try_from(self.text.len()), u8::try_from(name.len()));
         if let (Ok(start), Ok(length)) = (start, length) {
             self.text.push_str(name);
             self.entries.push(Entry { id, start, length });

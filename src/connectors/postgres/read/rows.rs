@@ -75,13 +75,30 @@ pub(super) struct Told {
     /// The role may not ask when rows were written.
     pub(super) no_xmin: bool,
     /// Values of applications that could not be taken.
-    left_out: Vec<String>,
+    left_out: LeftOut,
     /// Users without a local account.
     nameless: u64,
     /// Token rows that could not be taken.
     unreadable: u64,
     /// Tokens that look as if a fork had hashed them.
     hashed: u64,
+}
+
+/// Values that could not be taken: a few in words, the others counted.
+#[derive(Default)]
+struct LeftOut {
+    told: Vec<String>,
+    more: u64,
+}
+
+impl LeftOut {
+    fn add(&mut self, what: impl FnOnce() -> String) {
+        if self.told.len() < MAX_TOLD {
+            self.told.push(what());
+        } else {
+            self.more += 1;
+        }
+    }
 }
 
 impl Told {
@@ -95,14 +112,16 @@ impl Told {
     }
 
     pub(super) fn warnings(self) -> Vec<String> {
-        let more = self.left_out.len().saturating_sub(MAX_TOLD);
-        let mut warnings: Vec<String> = self.left_out.into_iter().take(MAX_TOLD).collect();
+        let LeftOut {
+            told: mut warnings,
+            more,
+        } = self.left_out;
         let mut tell = |count: u64, what: &str| {
             if count > 0 {
                 warnings.push(what.replace("{}", &count.to_string()));
             }
         };
-        tell(more as u64, "and {} more values of applications");
+        tell(more, "and {} more values of applications");
         tell(
             u64::from(self.no_xmin),
             "everything is read each time: the role may not ask which rows are new (GRANT SELECT (xmin), see docs/server.md)",
@@ -139,7 +158,7 @@ impl<S: RowSink> Reader<'_, '_, S> {
         let known = self.begin(Relation::Apps, mark, self.schema.apps.rows)?;
         let (mut seen, mut new) = (0, 0);
         let (instance, location) = (self.instance, self.location);
-        let mut left_out = Vec::new();
+        let mut left_out = LeftOut::default();
         let reader = copy_out(self.transaction, location, "reading applications", &sql)?;
         received::<12, S::Error>(reader, |row| {
             let [
@@ -160,9 +179,9 @@ impl<S: RowSink> Reader<'_, '_, S> {
             let mut text = |field: Option<&[u8]>, what: &str| {
                 let value = text(field);
                 if value.is_none() && field.is_some() {
-                    left_out.push(format!(
-                        "the {what} of application {key} is too long or no text; left out"
-                    ));
+                    left_out.add(|| {
+                        format!("the {what} of application {key} is too long or no text; left out")
+                    });
                 }
                 value.map(str::to_owned)
             };
