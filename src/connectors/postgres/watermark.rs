@@ -25,6 +25,8 @@ pub(super) struct Watermark {
     xmin: u64,
     /// Where its log was.
     log: i64,
+    /// When the server was started, in microseconds since 1970: files can be put back only while it is down.
+    started: i64,
     /// The files that the four tables are in.
     tables: [(u32, u32); 4],
     /// Which columns were read.
@@ -49,6 +51,7 @@ pub(super) struct Position {
     xmin: u64,
     next: u64,
     log: i64,
+    started: i64,
 }
 
 impl Position {
@@ -65,6 +68,7 @@ impl Position {
         let database: u32 = row.try_get(3).map_err(failed)?;
         let tells: bool = row.try_get(4).map_err(failed)?;
         let (xmin, next, log) = (number(0)?, number(1)?, number(2)?);
+        let started = number(5)?;
         let server = if tells {
             let row = transaction.query_typed_one(CONTROL, NONE).map_err(failed)?;
             Some(Server {
@@ -80,6 +84,7 @@ impl Position {
             xmin: xmin.cast_unsigned(),
             next: next.cast_unsigned(),
             log,
+            started,
         })
     }
 }
@@ -102,6 +107,7 @@ impl Watermark {
             server: position.server,
             xmin: position.xmin,
             log: position.log,
+            started: position.started,
             tables: schema.tables().map(|table| table.identity),
             columns: columns.to_owned(),
             counts,
@@ -143,6 +149,7 @@ impl Watermark {
             && self.tables == schema.tables().map(|table| table.identity)
             && self.columns == columns
             && self.log <= position.log
+            && self.started == position.started
             && self.xmin <= position.xmin
             && written < MAX_TRANSACTIONS
             && age >= SignedDuration::ZERO
@@ -166,7 +173,8 @@ const POSITION: &str = "\
 SELECT txid_snapshot_xmin(txid_current_snapshot()), txid_snapshot_xmax(txid_current_snapshot()),
        pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, '0/0')::int8,
        (SELECT oid FROM pg_database WHERE datname = current_database()),
-       has_function_privilege('pg_control_system()', 'EXECUTE') AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')";
+       has_function_privilege('pg_control_system()', 'EXECUTE') AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE'),
+       (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8";
 
 const CONTROL: &str = "\
 SELECT system_identifier, timeline_id FROM pg_control_system(), pg_control_checkpoint()";
