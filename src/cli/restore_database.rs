@@ -49,9 +49,15 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
         Some(report::chosen(chosen, &args.selector.to_string())?)
     };
     let revoked_since = revoked_since(session, &vault, &query, one.as_ref())?;
-    let instance = match &settings.local_domain {
-        Some(instance) => Some(instance.clone()),
-        None => domain(server.instance.as_ref())?,
+    let typed = domain(server.instance.as_ref())?;
+    let instance = match (typed, &settings.local_domain) {
+        (Some(typed), Some(said)) if typed != *said => {
+            return Err(Failure::usage(format!(
+                "`--instance` says {typed}, and LOCAL_DOMAIN says {said}"
+            ))
+            .hint("leave `--instance` out, or name the settings of that instance"));
+        }
+        (typed, said) => typed.or_else(|| said.clone()),
     };
     let options = Options {
         instance,
@@ -197,9 +203,6 @@ impl Job<'_> {
 
     fn warn(&self, restore: &Restore<'_>) {
         let output = self.session.output;
-        if restore.instance().is_none() {
-            output.warn("which instance the database is of is not known; `--instance DOMAIN` makes sure that records of another one don't get into it");
-        }
         for grant in restore.hidden() {
             output.note(&format!(
                 "whether users can use their tokens can't be seen in full: {grant}"
@@ -673,6 +676,10 @@ impl From<Error> for Failure {
             E::NotMastodon { .. } => (
                 Exit::BadSource,
                 "name Mastodon's database; nothing was changed".to_owned(),
+            ),
+            E::NoInstance => (
+                Exit::Usage,
+                "give `--instance DOMAIN` (LOCAL_DOMAIN in Mastodon's settings); `--other-instance` restores whatever instance a record is of; nothing was changed".to_owned(),
             ),
             E::Denied { grants, .. } => (Exit::BadSource, grants.join(" ")),
             E::ReadOnly { .. } => (

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     cluster::{PASSWORD, Role},
-    database::{Database, GENERATIONS, INSTANCE},
+    database::{Database, GENERATIONS, INSTANCE, Way},
     home::{Home, INIT, Ran, texts},
     pooler::Pooler,
 };
@@ -731,8 +731,28 @@ fn tokens_of_another_instance_are_refused_unless_they_are_meant() {
     delete(&database, &token);
     database.execute("DELETE FROM accounts WHERE id = -99");
     restored(&home, &database, &[&id])
-        .ok()
+        .exits(2)
         .says("which instance the database is of is not known");
+    let there = format!("SELECT count(*) FROM oauth_access_tokens WHERE token = '{token}'");
+    assert_eq!(database.count(&there), 0);
+    let said = [&id, "--instance", "m.example"];
+    assert_eq!(fate(&home, &database, &said).1, "inserted");
+    // Two that contradict each other are not chosen from.
+    let env_file = database.env_file(home.path(), Role::Mastodon, Way::Tcp);
+    let env_file = env_file.to_str().unwrap();
+    home.run(&[
+        "restore",
+        &id,
+        "--to",
+        "postgres",
+        "--yes",
+        "--env-file",
+        env_file,
+        "--instance",
+        "other.example",
+    ])
+    .exits(2)
+    .says("LOCAL_DOMAIN says m.example");
 }
 
 #[test]

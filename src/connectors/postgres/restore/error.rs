@@ -14,6 +14,9 @@ pub enum Error {
         /// The table, or `table.column`.
         missing: String,
     },
+    /// Nothing says which instance the database is of: a token of another one could get into it.
+    #[error("which instance the database is of is not known")]
+    NoInstance,
     /// The role may not do what is needed.
     #[error("the role {role} may not do that")]
     Denied {

@@ -104,6 +104,9 @@ impl<'c> Restore<'c> {
         if options.instance.is_none() {
             options.instance = Target::instance(&mut transaction)?;
         }
+        if options.instance.is_none() && !options.other_instance {
+            return Err(Error::NoInstance);
+        }
         if options.rebuild_indexes {
             transaction
                 .batch_execute("SET LOCAL maintenance_work_mem = '256MB'")
@@ -116,11 +119,6 @@ impl<'c> Restore<'c> {
             options,
             dropped: None,
         })
-    }
-
-    /// The instance that the database is of: as given, else as its own actor says.
-    pub fn instance(&self) -> Option<&Domain> {
-        self.options.instance.as_ref()
     }
 
     /// What the role can't see and should, as GRANT statements: without it, users who can't use their tokens are not

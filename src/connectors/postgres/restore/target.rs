@@ -191,7 +191,8 @@ impl Target {
             &[],
         );
         let row = row.map_err(during("looking at the database"))?;
-        Ok(row.and_then(|row| Domain::parse(row.get(0)).ok()))
+        let name = row.and_then(|row| row.try_get::<_, String>(0).ok());
+        Ok(name.and_then(|name| Domain::parse(&name).ok()))
     }
 
     fn column(&self, table: &str, column: &str) -> Option<Column> {
