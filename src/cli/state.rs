@@ -100,16 +100,38 @@ impl SourceState {
 impl State {
     /// Reads the file; nothing is remembered where it is missing or can't be read.
     pub(crate) fn read() -> Self {
-        let read = || -> Option<Self> {
-            let bytes = tuskvault::files::read_bounded(&file()?, MAX_BYTES).ok()?;
-            serde_json::from_slice(&bytes).ok()
-        };
-        read().unwrap_or_default()
+        Self::try_read().unwrap_or_default()
     }
 
-    /// Changes what is remembered. The file is written in one step, mode 0600; not being able to is no reason to fail.
+    fn try_read() -> io::Result<Self> {
+        let path = file().ok_or(io::ErrorKind::NotFound)?;
+        let bytes = tuskvault::files::read_bounded(&path, MAX_BYTES)?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let kind = if error.is_data() {
+                io::ErrorKind::Unsupported
+            } else {
+                io::ErrorKind::InvalidData
+            };
+            io::Error::new(kind, error)
+        })
+    }
+
+    /// Changes what is remembered. The file is written in one step, mode 0600; not being able to is no reason to fail. One
+    /// that can't be read, or is of a later version, stays as it is: it remembers how far vaults have come. One that is
+    /// no JSON is put aside.
     pub(crate) fn update(change: impl FnOnce(&mut Self)) {
-        let mut state = Self::read();
+        let mut state = match Self::try_read() {
+            Ok(state) => state,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let Some(path) = file() else { return };
+                if std::fs::rename(&path, path.with_extension("json.unreadable")).is_err() {
+                    return;
+                }
+                Self::default()
+            }
+            Err(_) => return,
+        };
         change(&mut state);
         let write = || -> io::Result<()> {
             let Some(path) = file() else { return Ok(()) };

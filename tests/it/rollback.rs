@@ -63,6 +63,24 @@ fn a_lost_or_broken_state_is_no_reason_to_fail() {
     home.run(&["status"]).exits(9).says("knows of no backup");
 }
 
+#[test]
+fn a_state_of_a_later_version_is_kept_and_a_broken_one_put_aside() {
+    let home = home_with_an_old_vault();
+    let state = home.file(".local/state/tuskvault/state.json");
+    let aside = home.file(".local/state/tuskvault/state.json.unreadable");
+    let known = fs::read_to_string(&state).unwrap();
+    let later = known.replacen("\"sources\"", "\"origins\"", 1);
+    assert_ne!(later, known);
+    fs::write(&state, &later).unwrap();
+    home.run(&["backup"]).ok();
+    assert_eq!(fs::read_to_string(&state).unwrap(), later);
+    assert!(!aside.exists());
+    fs::write(&state, "{\"vaults\": {").unwrap();
+    home.run(&["backup"]).ok();
+    assert_eq!(fs::read_to_string(&aside).unwrap(), "{\"vaults\": {");
+    home.run(&["status"]).ok();
+}
+
 /// The vault as it was after its first backup, on a machine that saw later ones.
 fn home_with_an_old_vault() -> Home {
     let home = Home::backed_up();
