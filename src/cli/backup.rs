@@ -55,23 +55,9 @@ pub(crate) fn run(session: &Session<'_>, args: &Backup) -> Result<Exit, Failure>
         tally.add(one(session, vault.as_mut(), found, args)?);
     }
     #[cfg(feature = "postgres")]
-    for target in &databases {
-        let done = super::database::back_up(session, vault.as_mut(), target, &args.run);
-        let exit = match done {
-            Ok(exit) => exit,
-            // The server's fault: the vault can take the other sources.
-            Err(failure)
-                if matches!(
-                    failure.exit,
-                    Exit::Failed | Exit::BadSource | Exit::Usage | Exit::Partial
-                ) =>
-            {
-                session.output.failure(&failure);
-                Exit::BadSource
-            }
-            Err(failure) => return Err(failure),
-        };
-        tally.add(exit);
+    for database in databases {
+        let done = super::database::back_up(session, vault.as_mut(), database, &args.run);
+        tally.add(done?);
     }
     Ok(tally.exit())
 }

@@ -55,44 +55,71 @@ pub(crate) fn import(session: &Session<'_>, args: &Import) -> Result<Exit, Failu
     )
 }
 
+/// A database that can't be reached as it was before.
+pub(crate) struct Lost {
+    /// How runs name it, where it was backed up before.
+    location: Option<String>,
+    failure: Failure,
+}
+
 /// The databases that `backup` takes: those that are named, else those whose settings are in a usual place and those
 /// that were imported into this vault before.
-pub(crate) fn targets(session: &Session<'_>, args: &Backup) -> Result<Vec<Target>, Failure> {
-    let is_named = args.connectors.iter().any(|name| name == postgres::NAME);
+pub(crate) fn targets(
+    session: &Session<'_>,
+    args: &Backup,
+) -> Result<Vec<Result<Target, Lost>>, Failure> {
     if args.database.env_file.is_some() || args.database.url.is_some() {
-        return Ok(vec![target(session, &args.database)?]);
+        return Ok(vec![Ok(target(session, &args.database)?)]);
     }
+    let is_named = args.connectors.iter().any(|name| name == postgres::NAME);
     if !is_named && !args.connectors.is_empty() {
         return Ok(Vec::new());
     }
     let environment = machine::environment();
-    let mut reaches: Vec<Reach> = env_files().into_iter().map(Reach::EnvFile).collect();
-    reaches.extend(session.reaches());
-    let mut targets: Vec<Target> = Vec::new();
-    for reach in reaches {
-        match reached(session, reach, &environment) {
-            Ok(target) => {
-                let is_new =
-                    |known: &Target| known.settings.location() != target.settings.location();
-                if targets.iter().all(is_new) {
-                    targets.push(target);
-                }
-            }
-            Err(error) if is_named => return Err(error.into()),
-            Err(error) => session.output.failure(&Failure::from(error)),
+    let usual = env_files()
+        .into_iter()
+        .map(|file| (None, Reach::EnvFile(file)));
+    let known = session.reaches().into_iter();
+    let known = known.map(|(location, reach)| (Some(location), reach));
+    let mut targets: Vec<Result<Target, Lost>> = Vec::new();
+    for (location, reach) in usual.chain(known) {
+        let target = reached(session, reach, &environment)
+            .map_err(Failure::from)
+            .and_then(|target| as_before(target, location.as_deref()))
+            .map_err(|failure| Lost { location, failure });
+        let is_known = |target: &Target| {
+            let mut known = targets.iter().filter_map(|known| known.as_ref().ok());
+            known.any(|known| known.settings.location() == target.settings.location())
+        };
+        if !target.as_ref().is_ok_and(is_known) {
+            targets.push(target);
         }
     }
     if targets.is_empty() && is_named {
-        targets.push(reached(session, Reach::Environment, &environment)?);
+        targets.push(Ok(reached(session, Reach::Environment, &environment)?));
     }
     Ok(targets)
+}
+
+/// What is typed or stands in variables may mean another database in another shell. A file of settings is taken at its
+/// word: whoever moves the database changes it there.
+fn as_before(target: Target, location: Option<&str>) -> Result<Target, Failure> {
+    let now = target.settings.location();
+    match (&target.reach, location) {
+        (Reach::Url(_) | Reach::Environment, Some(before)) if before != now => Err(Failure::new(
+            Exit::BadSource,
+            format!("postgres {before} was not backed up: what led to it leads to {now} now"),
+        )
+        .hint("PG… variables differ; import it once with `--url` or `--env-file` that names host and database")),
+        _ => Ok(target),
+    }
 }
 
 /// Backs one database up. One that can't be read is no reason to leave the others.
 pub(crate) fn back_up(
     session: &Session<'_>,
-    vault: Option<&mut Vault>,
-    target: &Target,
+    mut vault: Option<&mut Vault>,
+    database: Result<Target, Lost>,
     options: &RunOptions,
 ) -> Result<Exit, Failure> {
     let request = ImportRequest {
@@ -101,25 +128,44 @@ pub(crate) fn back_up(
         full: false,
         now: session.now,
     };
-    let vault = vault.filter(|_| !session.global.dry_run);
-    let mut client = match postgres::connect(&target.settings) {
-        Ok(client) => client,
-        Err(error) => {
-            session.output.failure(&error.into());
-            if let Some(vault) = vault {
-                session.remember_unreached(vault, postgres::NAME, &target.settings.location());
+    let lost = match database {
+        Ok(target) => match postgres::connect(&target.settings) {
+            Ok(mut client) => {
+                let done = match vault.filter(|_| !session.global.dry_run) {
+                    Some(vault) => record(session, vault, &mut client, &target, &request, options),
+                    None => would_record(session, &mut client, &target, &request),
+                };
+                return done.or_else(|failure| apart(session, failure));
             }
-            return Ok(Exit::BadSource);
-        }
+            Err(error) => Lost {
+                location: Some(target.settings.location()),
+                failure: error.into(),
+            },
+        },
+        Err(lost) => lost,
     };
-    match vault {
-        Some(vault) => record(session, vault, &mut client, target, &request, options),
-        None => would_record(session, &mut client, target, &request),
+    if let (Some(vault), Some(location)) = (
+        vault.as_mut().filter(|_| !session.global.dry_run),
+        &lost.location,
+    ) {
+        session.remember_unreached(vault, postgres::NAME, location);
+    }
+    apart(session, lost.failure)
+}
+
+/// Tells of a failure that leaves the other sources alone; one of the vault itself ends everything.
+fn apart(session: &Session<'_>, failure: Failure) -> Result<Exit, Failure> {
+    match failure.exit {
+        Exit::Failed | Exit::BadSource | Exit::Usage | Exit::Partial => {
+            session.output.failure(&failure);
+            Ok(Exit::BadSource)
+        }
+        _ => Err(failure),
     }
 }
 
 /// Mastodon's settings in their usual places.
-pub(crate) fn env_files() -> Vec<PathBuf> {
+fn env_files() -> Vec<PathBuf> {
     let surroundings = machine::surroundings();
     let mut files = usual_env_files(&surroundings.home, &surroundings.current);
     files.retain(|file| file.is_file());

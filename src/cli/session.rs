@@ -218,16 +218,17 @@ impl<'o> Session<'o> {
         }
     }
 
-    /// How databases were reached that were backed up into this vault before, from this machine.
+    /// Databases that were backed up into this vault before, from this machine, and how they were reached.
     #[cfg(feature = "postgres")]
-    pub(crate) fn reaches(&self) -> Vec<super::state::Reach> {
+    pub(crate) fn reaches(&self) -> Vec<(String, super::state::Reach)> {
         let Ok(path) = self.vault_path() else {
             return Vec::new();
         };
         let path = std::path::absolute(&path).unwrap_or(path);
         let sources = State::read().sources_of(&path).into_iter();
         let here = sources.filter(|source| source.host == self.actor.host);
-        here.filter_map(|source| source.reach).collect()
+        here.filter_map(|source| Some((source.location, source.reach?)))
+            .collect()
     }
 
     /// The same after a rewrite.

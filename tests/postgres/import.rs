@@ -560,6 +560,33 @@ fn a_backup_finds_the_settings_and_remembers_where_they_were() {
 }
 
 #[test]
+fn variables_that_lead_elsewhere_do_not_lead_another_database_into_the_vault() {
+    let (Some(database), Some(other)) = (Database::new("4.7", 400), Database::new("4.7", 0)) else {
+        return;
+    };
+    let home = home();
+    let run = |arguments: &[&str], database: &Database| {
+        let mut command = home.command(arguments);
+        command
+            .env("PGHOST", database.cluster.socket())
+            .env("PGPORT", database.cluster.port.to_string())
+            .env("PGUSER", Role::Superuser.name())
+            .env("PGDATABASE", &database.name);
+        Ran::of(arguments, command.output().unwrap())
+    };
+    run(&["import", "postgres"], &database).ok();
+    run(&["backup"], &database).ok();
+    run(&["backup"], &other)
+        .exits(9)
+        .says("leads to")
+        .says(&other.name);
+    let runs = home.json(&["log"]);
+    let of_database = runs.iter().filter(|run| run["source"] == "postgres");
+    assert_eq!(of_database.count(), 2);
+    home.run(&["status"]).exits(9).prints("failed");
+}
+
+#[test]
 fn a_dry_run_records_nothing() {
     let Some(database) = Database::new("4.7", 400) else {
         return;
