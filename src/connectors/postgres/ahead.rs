@@ -37,6 +37,9 @@ fn receive(reader: &mut impl BufRead, sender: &SyncSender<Batch>) {
         let done = loop {
             match reader.fill_buf() {
                 Ok([]) => break Ok(true),
+                Ok(chunk) if chunk.len() > MAX_MESSAGE_BYTES => {
+                    break Err(io::ErrorKind::InvalidData.into());
+                }
                 Ok(chunk) => {
                     // A buffer that grew would leave copies of secrets behind.
                     if !batch.is_empty() && batch.len() + chunk.len() > BATCH_BYTES {
@@ -91,6 +94,8 @@ impl Read for Ahead {
     }
 }
 
+/// One message is one row; a server that sends more is not Mastodon's, or is hostile.
+const MAX_MESSAGE_BYTES: usize = 16 << 20;
 const BATCH_BYTES: usize = 64 << 10;
 /// Half a megabyte ahead.
 const BATCHES: usize = 8;
@@ -129,6 +134,15 @@ mod tests {
             (read.as_slice(), error.to_string()),
             (&b"abc"[..], "broken".to_owned())
         );
+    }
+
+    #[test]
+    fn a_message_that_is_no_row_is_not_copied() {
+        let bytes = vec![7; MAX_MESSAGE_BYTES + 1];
+        let mut read = Vec::new();
+        let error = reading_ahead(bytes.as_slice(), |mut ahead| ahead.read_to_end(&mut read));
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert!(read.is_empty());
     }
 
     #[test]

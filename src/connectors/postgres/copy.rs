@@ -36,9 +36,9 @@ pub(super) fn rows<const N: usize, E: From<Broken>>(
         }
         if waiting.is_empty() {
             let used = stage.take(chunk, &mut each)?;
-            waiting.extend_from_slice(chunk.get(used..).unwrap_or_default());
+            append(&mut waiting, chunk.get(used..).unwrap_or_default());
         } else {
-            waiting.extend_from_slice(chunk);
+            append(&mut waiting, chunk);
             let used = stage.take(&waiting, &mut each)?;
             waiting.drain(..used);
         }
@@ -47,6 +47,17 @@ pub(super) fn rows<const N: usize, E: From<Broken>>(
         }
         reader.consume(length);
     }
+}
+
+/// A vector that grows by itself leaves what it held behind; tokens are wiped.
+fn append(to: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
+    let length = to.len() + bytes.len();
+    if length > to.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(length.next_power_of_two()));
+        larger.extend_from_slice(to);
+        *to = larger;
+    }
+    to.extend_from_slice(bytes);
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -282,7 +282,8 @@ impl<S: RowSink> Reader<'_, '_, S> {
             names.ids()
         );
         if self.any("users", &own)? {
-            let theirs = format!("accounts.id IN (SELECT account_id FROM users WHERE {own})");
+            let theirs =
+                format!("{LOCAL} AND accounts.id IN (SELECT account_id FROM users WHERE {own})");
             self.names(names, &theirs)?;
         }
         Ok(Some(condition))
