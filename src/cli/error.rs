@@ -438,6 +438,48 @@ fn statement_hint(error: &::postgres::Error) -> (Exit, String) {
     (Exit::BadSource, hint.into())
 }
 
+#[cfg(feature = "postgres")]
+impl From<postgres::restore::Error> for Failure {
+    fn from(error: postgres::restore::Error) -> Self {
+        use postgres::restore::Error as E;
+        let text = error.to_string();
+        let (exit, hint) = match error {
+            E::NotMastodon { .. } => (
+                Exit::BadSource,
+                "name Mastodon's database; nothing was changed".to_owned(),
+            ),
+            E::NoInstance => (
+                Exit::Usage,
+                "give `--instance DOMAIN` (LOCAL_DOMAIN in Mastodon's settings); `--other-instance` restores whatever instance a record is of; nothing was changed".to_owned(),
+            ),
+            E::Denied { grants, .. } => (Exit::BadSource, grants.join(" ")),
+            E::ReadOnly { .. } => (
+                Exit::BadSource,
+                "restores go to the primary, as a role that may write; nothing was changed"
+                    .to_owned(),
+            ),
+            E::NotOwner { .. } => (
+                Exit::BadSource,
+                "connect as the owner, or leave `--rebuild-indexes` out".to_owned(),
+            ),
+            E::NotEmpty => (
+                Exit::BadSource,
+                "`--rebuild-indexes` is for an empty table; leave it out".to_owned(),
+            ),
+            E::Locked { .. } | E::Contended => (
+                Exit::Failed,
+                "nothing was changed; run the same again".to_owned(),
+            ),
+            E::Unsure => (
+                Exit::Failed,
+                "run the same again: what is there is not written twice".to_owned(),
+            ),
+            _ => (Exit::Failed, "nothing was changed".to_owned()),
+        };
+        Self::new(exit, text).hint(hint)
+    }
+}
+
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {
         let hint = match error {
