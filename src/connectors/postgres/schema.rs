@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use postgres::{Transaction, types::Type};
 
+use crate::model::Domain;
+
 use super::{Error, error::doing};
 
 /// The four tables that tokens touch.
@@ -141,6 +143,18 @@ impl Table {
             .collect();
         Ok(list.join(", "))
     }
+}
+
+/// The instance that the database is of, where it says so: from Mastodon 3.2 the server's own actor is the account -99,
+/// whose name is the LOCAL_DOMAIN.
+pub(super) fn instance_actor(
+    transaction: &mut Transaction<'_>,
+) -> Result<Option<Domain>, postgres::Error> {
+    let actor = "SELECT username::text FROM accounts WHERE id = -99 AND domain IS NULL";
+    let row = transaction.query_typed_opt(actor, NONE)?;
+    let name = row.and_then(|row| row.try_get::<_, String>(0).ok());
+    let name = name.filter(|name| name.contains('.'));
+    Ok(name.and_then(|name| Domain::parse(&name).ok()))
 }
 
 const TABLES: [&str; 4] = [

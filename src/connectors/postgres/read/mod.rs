@@ -16,7 +16,7 @@ use crate::{
 use super::{
     Error, Settings,
     error::doing,
-    schema::{NONE, Schema},
+    schema::{NONE, Schema, instance_actor},
     watermark::{Position, Watermark},
 };
 
@@ -95,7 +95,11 @@ impl<'c> Reading<'c> {
         let position = Position::read(&mut transaction, &location)?;
         let instance = match request.instance.as_ref().or(settings.local_domain.as_ref()) {
             Some(instance) => instance.clone(),
-            None => instance_actor(&mut transaction, &location)?,
+            None => instance_actor(&mut transaction)
+                .map_err(|error| doing(&location, "asking for the instance's name", error))?
+                .ok_or_else(|| Error::NoInstance {
+                    location: location.clone(),
+                })?,
         };
         let user = match &request.user {
             Some(name) => Some((name.clone(), user_id(&mut transaction, &location, name)?)),
@@ -199,19 +203,6 @@ impl<'c> Reading<'c> {
             warnings: told.warnings(),
         })
     }
-}
-
-/// The domain under which the server's own actor stands among the accounts (from Mastodon 3.0 on): row -99.
-fn instance_actor(transaction: &mut Transaction<'_>, location: &str) -> Result<Domain, Error> {
-    let row = transaction
-        .query_typed_opt("SELECT username::text FROM accounts WHERE id = -99", NONE)
-        .map_err(|error| doing(location, "asking for the instance's name", error))?;
-    let name = row.and_then(|row| row.try_get::<_, String>(0).ok());
-    name.filter(|name| name.contains('.'))
-        .and_then(|name| Domain::parse(&name).ok())
-        .ok_or_else(|| Error::NoInstance {
-            location: location.to_owned(),
-        })
 }
 
 fn user_id(transaction: &mut Transaction<'_>, location: &str, name: &str) -> Result<i64, Error> {

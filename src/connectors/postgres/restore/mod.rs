@@ -27,7 +27,10 @@ mod write;
 use jiff::Timestamp;
 use postgres::{Client, IsolationLevel, Row, Transaction, fallible_iterator::FallibleIterator};
 
-use crate::model::{Action, Domain, TokenId};
+use crate::{
+    connectors::postgres::schema::instance_actor,
+    model::{Action, Domain, TokenId},
+};
 
 pub use bulk::{Bulk, Bulked, Line, Tell, Tokens};
 pub use error::Error;
@@ -102,7 +105,8 @@ impl<'c> Restore<'c> {
         let target = Target::look(&mut transaction)?;
         let mut options = options;
         if options.instance.is_none() {
-            options.instance = Target::instance(&mut transaction)?;
+            options.instance =
+                instance_actor(&mut transaction).map_err(during("looking at the database"))?;
         }
         if options.instance.is_none() && !options.other_instance {
             return Err(Error::NoInstance);

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use postgres::Transaction;
 
 use super::error::{Error, during};
-use crate::model::Domain;
 
 /// A column, and what the role may do with it.
 #[derive(Debug, Clone, Copy)]
@@ -181,18 +180,6 @@ impl Target {
         }
         grants.extend(self.sequence_grant(APPS));
         self.denied_unless_empty(grants)
-    }
-
-    /// The instance that the database is of, where it says so: from 3.2 the instance's own actor is the account -99,
-    /// whose name is the LOCAL_DOMAIN.
-    pub(super) fn instance(transaction: &mut Transaction<'_>) -> Result<Option<Domain>, Error> {
-        let row = transaction.query_typed_opt(
-            "SELECT username::text FROM accounts WHERE id = -99 AND domain IS NULL",
-            &[],
-        );
-        let row = row.map_err(during("looking at the database"))?;
-        let name = row.and_then(|row| row.try_get::<_, String>(0).ok());
-        Ok(name.and_then(|name| Domain::parse(&name).ok()))
     }
 
     fn column(&self, table: &str, column: &str) -> Option<Column> {
