@@ -25,6 +25,9 @@ use tuskvault::{
 };
 
 const NOW: Duration = Duration::ZERO;
+/// Of a vault that nobody has. A process that another test starts holds our files for the moment until it has become
+/// another program, and with them their locks.
+const FREE: Duration = Duration::from_secs(20);
 const LONG: Duration = Duration::from_secs(120);
 
 /// What the other process does, by name, with the vault that the environment names. It says when it is in the middle of
@@ -37,7 +40,7 @@ fn other_process() {
         "read" => Access::Read,
         _ => Access::Write,
     };
-    let mut vault = Vault::open(Path::new(&path), &passphrase("a"), access, NOW).unwrap();
+    let mut vault = Vault::open(Path::new(&path), &passphrase("a"), access, FREE).unwrap();
     if access == Access::Read {
         println!("\nREADY");
         std::io::stdin().lines().for_each(drop);
@@ -107,7 +110,7 @@ fn a_process_that_is_killed_leaves_no_lock_and_no_half_run() {
         let mut child = start_other(&path, "write");
         child.kill().unwrap();
         child.wait().unwrap();
-        let mut vault = open(&path, "a", access, NOW).unwrap();
+        let mut vault = open(&path, "a", access, FREE).unwrap();
         assert_eq!(vault.runs().unwrap().len(), 0);
         assert_eq!(vault.audit().unwrap().len(), 1);
         assert_eq!(vault.check(&Silent).unwrap().problems, Vec::<String>::new());
@@ -119,7 +122,7 @@ fn readers_share_the_vault_and_keep_writers_out() {
     let (_folder, path) = created();
     let mut child = start_other(&path, "read");
     assert_eq!(
-        open(&path, "a", Access::Read, NOW)
+        open(&path, "a", Access::Read, FREE)
             .unwrap()
             .audit()
             .unwrap()
@@ -129,7 +132,7 @@ fn readers_share_the_vault_and_keep_writers_out() {
     assert_in_use(open(&path, "a", Access::Write, NOW), &child);
     drop(child.stdin.take());
     child.wait().unwrap();
-    open(&path, "a", Access::Write, NOW).unwrap();
+    open(&path, "a", Access::Write, FREE).unwrap();
 }
 
 /// Stops a rewrite at its beginning until somebody has come for the vault.
@@ -153,7 +156,7 @@ impl Progress for Met {
 fn a_waiter_gets_the_file_that_took_the_place_of_the_one_it_waited_for() {
     for rekeyed in [false, true] {
         let (_folder, path) = created();
-        let vault = open(&path, "a", Access::Write, NOW).unwrap();
+        let vault = open(&path, "a", Access::Write, FREE).unwrap();
         let commits = vault.file().unwrap().commit_counter();
         let (begun, has_begun) = mpsc::channel();
         let (may_go_on, go_on) = mpsc::channel();
@@ -184,9 +187,9 @@ fn a_waiter_gets_the_file_that_took_the_place_of_the_one_it_waited_for() {
         got.audit_append(&event, &actor(), now).unwrap();
         drop(got);
         let word = if rekeyed { "b" } else { "a" };
-        let there = open(&path, word, Access::Read, NOW).unwrap();
+        let there = open(&path, word, Access::Read, FREE).unwrap();
         assert_eq!(there.audit().unwrap().len(), 3);
-        let former = open(&previous, "a", Access::Read, NOW).unwrap();
+        let former = open(&previous, "a", Access::Read, FREE).unwrap();
         assert_eq!(former.audit().unwrap().len(), 1);
     }
 }
