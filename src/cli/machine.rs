@@ -53,6 +53,7 @@ pub(crate) fn surroundings() -> Surroundings {
             .map(PathBuf::from)
             .filter(|path| !path.as_os_str().is_empty()),
         current: env::current_dir().unwrap_or_default(),
+        android: Vec::new(),
         host: host(),
     }
 }
@@ -91,6 +92,7 @@ pub(crate) fn surroundings_in(root: &Path) -> Surroundings {
         data: root.join(".local/share"),
         xdg_config_home: None,
         current: root.to_owned(),
+        android: Vec::new(),
         host: host(),
     }
 }

@@ -16,6 +16,8 @@ pub mod postgres;
 pub mod rails;
 mod registry;
 mod rewrite;
+mod store;
+mod surroundings;
 #[cfg(test)]
 mod testing;
 mod values;
@@ -27,6 +29,7 @@ use crate::model::{Domain, Outcome, Plan, Record, Snapshot};
 pub use discovery::{Found, discover, recognise};
 pub use error::Error;
 pub use registry::{all, find, sinks, sources};
+pub use surroundings::Surroundings;
 
 /// A place that tokens can be read from.
 pub trait Source: Sync {
@@ -75,6 +78,11 @@ pub trait Source: Sync {
         true
     }
 
+    /// How the processes of a client are called that keeps its store in memory, and would write it over ours.
+    fn programs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The way back, where the format has one.
     fn sink(&self) -> Option<&dyn Sink> {
         None
@@ -114,23 +122,6 @@ pub trait Prepared {
     /// # Errors
     /// [`Error`] when the store changed since it was read, or can't be written; it is then as it was.
     fn apply(self: Box<Self>) -> Result<Outcome, Error>;
-}
-
-/// What the connectors may know of the machine they run on.
-#[derive(Debug, Clone, Default)]
-pub struct Surroundings {
-    /// The person's home folder.
-    pub home: PathBuf,
-    /// Where programs keep their settings: `$XDG_CONFIG_HOME` or the system's own place.
-    pub config: PathBuf,
-    /// Where programs keep their data: `$XDG_DATA_HOME` or the system's own place.
-    pub data: PathBuf,
-    /// `$XDG_CONFIG_HOME`, when it is set (some clients honour it on every system).
-    pub xdg_config_home: Option<PathBuf>,
-    /// The working directory.
-    pub current: PathBuf,
-    /// The host name, part of a source's identity.
-    pub host: String,
 }
 
 /// What to read.

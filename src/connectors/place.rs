@@ -110,6 +110,13 @@ pub(crate) fn file_in(path: &Path, names: &[&str]) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// The name of a file or folder; what is no UTF-8 in it is replaced.
+pub(crate) fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
 /// Client files are small; what is larger is none (the bound is that of every text file read here).
 pub(crate) const MAX_BYTES: u64 = 64 << 20;
 

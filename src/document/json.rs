@@ -221,6 +221,71 @@ pub(super) fn member_after(
     Some(Zeroizing::new(format!(",{separator}{key}{colon}{value}")))
 }
 
+/// What to write, and where, so that an object of strings follows the last one of a list in the same style. `None` where
+/// the list holds something else.
+pub(super) fn item_after(
+    bytes: &[u8],
+    list: &Node,
+    fields: &[(&str, &str)],
+) -> Option<(usize, Zeroizing<String>)> {
+    let Kind::List(items) = &list.kind else {
+        return None;
+    };
+    let Some(last) = items.last() else {
+        let members = fields
+            .iter()
+            .map(|(key, text)| format!("{}:{}", quoted(key), quoted(text)));
+        let members = members.collect::<Vec<_>>().join(",");
+        return Some((
+            list.span.start + 1,
+            Zeroizing::new(format!("{{{members}}}")),
+        ));
+    };
+    let members = last.members()?;
+    let first = members.first()?;
+    let blank = |from: usize, to: usize| {
+        let text = std::str::from_utf8(bytes.get(from..to)?).ok()?;
+        // The white space right before, not the comments above it.
+        Some(text.get(text.trim_end().len()..)?.to_owned())
+    };
+    let before = items.len().checked_sub(2).and_then(|at| items.get(at));
+    let before = before.map_or(list.span.start + 1, |item| item.span.end);
+    let gap = blank(before, last.span.start)?;
+    let open = blank(last.span.start + 1, first.key_span.start)?;
+    let between = match members.get(1) {
+        Some(second) => blank(first.value.span.end, second.key_span.start)?,
+        None => open.clone(),
+    };
+    let close = blank(members.last()?.value.span.end, last.span.end - 1)?;
+    let colon = bytes.get(first.key_span.end..first.value.span.start)?;
+    let colon = std::str::from_utf8(colon).ok()?;
+    let colon = if colon.trim() == ":" { colon } else { ":" };
+    let key_quote = bytes.get(first.key_span.start)?;
+    let texts = &mut members
+        .iter()
+        .filter(|member| member.value.text().is_some());
+    let former = texts
+        .next()
+        .map_or(0..0, |member| member.value.span.clone());
+    let mut out = Zeroizing::new(format!(",{gap}{{{open}"));
+    for (at, (key, text)) in fields.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+            out.push_str(&between);
+        }
+        out.push_str(&match key_quote {
+            b'"' => spelled('"', key),
+            b'\'' => spelled('\'', key),
+            _ => (*key).to_owned(),
+        });
+        out.push_str(colon);
+        out.push_str(&literal(bytes.get(former.clone())?, text));
+    }
+    out.push_str(&close);
+    out.push('}');
+    Some((last.span.end, out))
+}
+
 fn spelled(quote: char, text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 6 + 2);
     out.push(quote);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use zeroize::Zeroizing;
 
-use super::{Edits, Format, Kind, Member, Node, json};
+use super::{Edits, Format, Kind, Member, Node, json, toml};
 
 /// Strings of a text that will be others.
 ///
@@ -28,9 +28,17 @@ pub struct Splice<'a> {
 struct Change {
     span: Range<usize>,
     literal: Zeroizing<String>,
-    meant: Zeroizing<String>,
-    /// Of a member that is added, its key and where the value before it begins.
-    added: Option<(String, usize)>,
+    what: What,
+}
+
+/// What a change is.
+enum What {
+    /// Another text for a string.
+    Set(Zeroizing<String>),
+    /// A member with this key and text, after the one whose value begins there.
+    Member(usize, String, Zeroizing<String>),
+    /// A map of these strings, at the end of the list that begins there.
+    Item(usize, Vec<(String, Zeroizing<String>)>),
 }
 
 impl<'a> Splice<'a> {
@@ -58,8 +66,7 @@ impl<'a> Splice<'a> {
             self.changes.push(Change {
                 span: node.span.clone(),
                 literal: self.format.literal(spelled, text),
-                meant: Zeroizing::new(text.to_owned()),
-                added: None,
+                what: What::Set(Zeroizing::new(text.to_owned())),
             });
         }
         Ok(())
@@ -78,8 +85,32 @@ impl<'a> Splice<'a> {
         self.changes.push(Change {
             span: at..at,
             literal: literal.ok_or(SpliceError::NoRoom)?,
-            meant: Zeroizing::new(text.to_owned()),
-            added: Some((key.to_owned(), member.value.span.start)),
+            what: What::Member(
+                member.value.span.start,
+                key.to_owned(),
+                Zeroizing::new(text.to_owned()),
+            ),
+        });
+        Ok(())
+    }
+
+    /// Adds a map of strings at the end of the list that a member of the root holds, in the style of the map before it.
+    ///
+    /// # Errors
+    /// [`SpliceError::NoRoom`] where the format or the layout leaves no simple place.
+    pub fn append(&mut self, list: &Member, fields: &[(&str, &str)]) -> Result<(), SpliceError> {
+        let (at, literal) = match self.format {
+            Format::Json | Format::Json5 => json::item_after(self.bytes, &list.value, fields),
+            Format::Toml => toml::table_after(self.bytes, list, fields),
+            Format::Yaml => None,
+        }
+        .ok_or(SpliceError::NoRoom)?;
+        let own =
+            |(key, text): &(&str, &str)| ((*key).to_owned(), Zeroizing::new((*text).to_owned()));
+        self.changes.push(Change {
+            span: at..at,
+            literal,
+            what: What::Item(list.value.span.start, fields.iter().map(own).collect()),
         });
         Ok(())
     }
@@ -114,17 +145,20 @@ impl<'a> Splice<'a> {
             before: self.bytes,
             after: &after,
             set: BTreeMap::new(),
-            added: BTreeMap::new(),
+            members: BTreeMap::new(),
+            items: BTreeMap::new(),
             used: 0,
         };
         for change in &self.changes {
-            match &change.added {
-                None => {
-                    meant.set.insert(change.span.start, &change.meant);
+            match &change.what {
+                What::Set(text) => {
+                    meant.set.insert(change.span.start, text);
                 }
-                Some((key, at)) => {
-                    let added = meant.added.entry(*at).or_default();
-                    added.push((key, &change.meant));
+                What::Member(at, key, text) => {
+                    meant.members.entry(*at).or_default().push((key, text));
+                }
+                What::Item(at, fields) => {
+                    meant.items.entry(*at).or_default().push(fields);
                 }
             }
         }
@@ -168,7 +202,9 @@ struct Meant<'a> {
     /// Strings, by where the former one begins.
     set: BTreeMap<usize, &'a str>,
     /// Members that follow the one whose value begins there.
-    added: BTreeMap<usize, Vec<(&'a str, &'a str)>>,
+    members: BTreeMap<usize, Vec<(&'a str, &'a str)>>,
+    /// Maps at the end of the list that begins there.
+    items: BTreeMap<usize, Vec<&'a Vec<(String, Zeroizing<String>)>>>,
     /// How many of the changes were found.
     used: usize,
 }
@@ -182,11 +218,19 @@ impl Meant<'_> {
                 meant.unwrap_or(old) == new.as_str()
             }
             (Kind::List(old), Kind::List(new)) => {
-                old.len() == new.len()
+                let items = self.items.remove(&before.span.start).unwrap_or_default();
+                self.used += items.len();
+                let (kept, added) = new.split_at(old.len().min(new.len()));
+                kept.len() == old.len()
                     && old
                         .iter()
-                        .zip(new)
+                        .zip(kept)
                         .all(|(before, after)| self.is(before, after))
+                    && added.len() == items.len()
+                    && added
+                        .iter()
+                        .zip(items)
+                        .all(|(node, item)| holds(node, item))
             }
             (Kind::Map(old), Kind::Map(new)) => self.are(old, new),
             (Kind::Null, Kind::Null) => true,
@@ -207,7 +251,7 @@ impl Meant<'_> {
             if !same {
                 return false;
             }
-            let added = self.added.get(&before.value.span.start).cloned();
+            let added = self.members.get(&before.value.span.start).cloned();
             for (key, text) in added.unwrap_or_default() {
                 let there = new.next();
                 if there.is_none_or(|after| after.key != key || after.value.text() != Some(text)) {
@@ -218,4 +262,13 @@ impl Meant<'_> {
         }
         new.next().is_none()
     }
+}
+
+/// Whether a node is the map of these strings.
+fn holds(node: &Node, fields: &[(String, Zeroizing<String>)]) -> bool {
+    let members = node.members().unwrap_or_default();
+    members.len() == fields.len()
+        && members.iter().zip(fields).all(|(member, (key, text))| {
+            member.key == *key && member.value.text() == Some(text.as_str())
+        })
 }

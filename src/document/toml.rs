@@ -144,5 +144,43 @@ pub(super) fn literal(former: &[u8], text: &str) -> Zeroizing<String> {
     out
 }
 
+/// What to write at the end of the text, so that a table of strings follows the last one of an array of tables, in the
+/// style of its first string.
+pub(super) fn table_after(
+    bytes: &[u8],
+    list: &Member,
+    fields: &[(&str, &str)],
+) -> Option<(usize, Zeroizing<String>)> {
+    let Kind::List(tables) = &list.value.kind else {
+        return None;
+    };
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if list.key.is_empty() || !list.key.chars().all(is_bare) {
+        return None;
+    }
+    let strings = &mut tables.last()?.members()?.iter();
+    let former = strings.find(|member| member.value.text().is_some())?;
+    let former = bytes.get(former.value.span.clone())?;
+    let newline = if bytes.windows(2).any(|pair| pair == b"\r\n") {
+        "\r\n"
+    } else {
+        "\n"
+    };
+    let ends = bytes.ends_with(b"\n");
+    let mut out = Zeroizing::new(if ends { "" } else { newline }.to_owned());
+    out.push_str(newline);
+    out.push_str(&format!("[[{}]]", list.key));
+    for (key, text) in fields {
+        out.push_str(newline);
+        out.push_str(key);
+        out.push_str(" = ");
+        out.push_str(&literal(former, text));
+    }
+    if ends {
+        out.push_str(newline);
+    }
+    Some((bytes.len(), out))
+}
+
 /// Far beyond any file that people write, and safe to recurse into.
 const MAX_DEPTH: usize = 64;

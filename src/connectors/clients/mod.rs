@@ -5,8 +5,10 @@ pub mod dotenv;
 mod generic;
 mod mastodon_py;
 mod toot;
+mod tut;
 
 pub use dotenv::Dotenv;
 pub use generic::Generic;
 pub use mastodon_py::MastodonPy;
 pub use toot::Toot;
+pub use tut::Tut;

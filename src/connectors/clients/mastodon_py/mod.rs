@@ -73,7 +73,7 @@ impl Source for MastodonPy {
                 Shape::User(user) => import(
                     &mut snapshot,
                     request,
-                    &file_name(&request.path),
+                    &place::file_name(&request.path),
                     user,
                     None,
                 ),
@@ -198,7 +198,7 @@ fn read_folder(snapshot: &mut Snapshot, request: &ReadRequest) -> Result<(), Err
     let mut users = Vec::new();
     let mut clients = Vec::new();
     for path in secret_files(&request.path)? {
-        let name = file_name(&path);
+        let name = place::file_name(&path);
         let shape = place::load(NAME, &path, MAX_BYTES)
             .map_err(|error| error.to_string())
             .and_then(|file| Shape::of(file.bytes()).map_err(|Problem(why)| why));
@@ -432,12 +432,6 @@ fn secret_files(path: &Path) -> Result<Vec<PathBuf>, Error> {
         });
     }
     Ok(files)
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
 }
 
 /// Four lines.

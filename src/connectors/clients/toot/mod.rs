@@ -18,6 +18,7 @@ use crate::{
         Error, Prepared, ReadRequest, Sink, Source, Specificity, Surroundings, WriteRequest,
         error::Problem,
         place,
+        store::Skipped,
         values::{self, shown},
     },
     document::{Format, Member, Node},
@@ -241,29 +242,6 @@ impl<'a> User<'a> {
             return Err(Skipped::unread("its \"username\" is not a name"));
         }
         Ok((instance, name))
-    }
-}
-
-/// Why an account was not imported.
-struct Skipped {
-    what: String,
-    /// Whether there may be a token that could not be read.
-    incomplete: bool,
-}
-
-impl Skipped {
-    fn known(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            incomplete: false,
-        }
-    }
-
-    fn unread(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            incomplete: true,
-        }
     }
 }
 

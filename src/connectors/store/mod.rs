@@ -1,0 +1,13 @@
+//! What the stores of all clients have in common: accounts that hold a token, their app, and the place where that
+//! stands.
+//!
+//! A client's file says where its accounts are, as [`Entry`]s. What becomes of one is decided here, for all alike:
+//! which can be imported and which are reported, which entry a record belongs to, and whether it changes.
+
+mod changes;
+mod entry;
+mod text;
+
+pub(crate) use changes::{Editor, Taken, changes, client_of};
+pub(crate) use entry::{Entry, Skipped, Text, import};
+pub(crate) use text::{Insert, Spans, TextPlan, in_place_of, spans, text_of};
