@@ -232,6 +232,67 @@ fn a_member_is_added_where_there_is_a_simple_place() {
     assert_eq!(added, Err(SpliceError::NoRoom));
 }
 
+/// Appends a map to the list at a key of the root.
+fn append(
+    format: Format,
+    text: &str,
+    key: &str,
+    fields: &[(&str, &str)],
+) -> Result<String, SpliceError> {
+    let root = parse(format, text);
+    let members = &mut root.members().unwrap().iter();
+    let list = members.find(|member| member.key == key).unwrap();
+    let mut splice = Splice::new(format, text.as_bytes(), &root);
+    splice.append(list, fields)?;
+    let after = splice.finish()?.apply(text.as_bytes());
+    Ok(String::from_utf8(after.to_vec()).unwrap())
+}
+
+#[test]
+fn a_list_gets_another_map_in_the_style_of_its_last() {
+    for (text, after) in [
+        ("{\"l\":[]}", "{\"l\":[{\"k\":\"v\",\"n\":\"'\"}]}"),
+        ("{l:[{a:1}]}", "{l:[{a:1},{k:\"v\",n:\"'\"}]}"),
+        (
+            "{l:[ { 'a': 'x' } ] }",
+            "{l:[ { 'a': 'x' }, { 'k': 'v', 'n': '\\'' } ] }",
+        ),
+        (
+            "{l: [\r\n  {\r\n    \"a\": 1,\r\n    \"b\": \"x\",\r\n  }, // c\r\n]}",
+            "{l: [\r\n  {\r\n    \"a\": 1,\r\n    \"b\": \"x\",\r\n  },\r\n  {\r\n    \"k\": \"v\",\r\n    \"n\": \
+             \"'\"\r\n  }, // c\r\n]}",
+        ),
+        (
+            "{l: [{a: 1}, // c\n  /* d */ {a: 2}]}",
+            "{l: [{a: 1}, // c\n  /* d */ {a: 2}, {k: \"v\",n: \"'\"}]}",
+        ),
+    ] {
+        let made = append(Format::Json5, text, "l", &[("k", "v"), ("n", "'")]);
+        assert_eq!(made.as_deref(), Ok(after));
+    }
+    let toml = "# top\n[[l]]\na = 'x'\n[l.m]\nb = 1\n\n[o]\nc = 1";
+    let made = append(Format::Toml, toml, "l", &[("k", "v"), ("n", "'")]);
+    assert_eq!(made, Ok(format!("{toml}\n\n[[l]]\nk = 'v'\nn = \"'\"")));
+}
+
+#[test]
+fn what_cannot_be_appended_is_an_error() {
+    let fields = [("k", "v")];
+    for (format, text, why) in [
+        (Format::Json, "{\"l\":[1]}", SpliceError::NoRoom),
+        (Format::Json, "{\"l\":{}}", SpliceError::NoRoom),
+        (Format::Json, "{\"l\":[{}]}", SpliceError::NoRoom),
+        (Format::Toml, "l = []", SpliceError::NoRoom),
+        // An array that is written in line can't be reopened.
+        (Format::Toml, "l = [{a = 'x'}]", SpliceError::Differs),
+        (Format::Toml, "[[\"l m\"]]\na = 'x'", SpliceError::NoRoom),
+        (Format::Yaml, "l:\n- a: x", SpliceError::NoRoom),
+    ] {
+        let key = if text.contains("l m") { "l m" } else { "l" };
+        assert_eq!(append(format, text, key, &fields), Err(why), "{text}");
+    }
+}
+
 #[test]
 fn only_what_every_yaml_reads_as_a_string_is_one() {
     for (text, is_text) in [
