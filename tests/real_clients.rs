@@ -33,11 +33,11 @@ config.save_user(User("mastodon.example", "ada", "token-1"))
 config.save_user(User("mastodon.example", "zoë", "token-2"), activate=False)
 "#,
     );
-    let found = discover(&Surroundings {
+    let found = discover(&[Surroundings {
         xdg_config_home: Some(home.path().to_owned()),
         current: home.path().to_owned(),
         ..Surroundings::default()
-    });
+    }]);
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].connector.name(), "toot");
     let snapshot = found[0].snapshot.as_ref().unwrap();

@@ -170,10 +170,11 @@ pub(crate) struct Init {
 /// Find the client apps on this machine; needs no vault, shows no secret
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  tuskvault discover\n  tuskvault discover --root /mnt/old-laptop/home/me"
+    after_help = "Examples:\n  tuskvault discover\n  tuskvault discover --root /mnt/old-laptop\n  \
+                  tuskvault discover --root phone-backup/apps"
 )]
 pub(crate) struct Discover {
-    /// Look inside this folder, as if it were a home folder
+    /// Look inside this folder: a home folder, a mounted disk, a copy of an Android app's data, an unpacked `adb backup`
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
 }
@@ -187,6 +188,9 @@ pub(crate) struct Backup {
     /// Only these connectors
     #[arg(value_name = "CONNECTOR")]
     pub(crate) connectors: Vec<String>,
+    /// What `discover --root` finds in this folder, instead of what is on this machine
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["env_file", "url"])]
+    pub(crate) root: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) database: Database,
     #[command(flatten)]
@@ -269,6 +273,9 @@ pub(crate) struct Restore {
     /// Replace the app (client_id) that the client has for the instance
     #[arg(long)]
     pub(crate) replace_app: bool,
+    /// Write although the client is running; it may write its own copy over it
+    #[arg(long)]
+    pub(crate) while_running: bool,
     #[command(flatten)]
     pub(crate) database: Database,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use tuskvault::{
 
 use super::{
     args::Backup,
-    discover::warn,
+    discover::{surroundings, warn},
     error::{Exit, Failure},
     import::{find, record, would_record},
     machine,
@@ -26,9 +26,14 @@ pub(crate) fn run(session: &Session<'_>, args: &Backup) -> Result<Exit, Failure>
     let wanted = |name: &str| {
         args.connectors.is_empty() || args.connectors.iter().any(|wanted| wanted == name)
     };
-    let surroundings = machine::surroundings();
+    let surroundings = surroundings(args.root.as_deref())?;
+    let is_here = args.root.is_none();
     #[cfg(feature = "postgres")]
-    let databases = super::database::targets(session, args)?;
+    let databases = if is_here {
+        super::database::targets(session, args)?
+    } else {
+        Vec::new()
+    };
     #[cfg(not(feature = "postgres"))]
     let databases: [(); 0] = [];
     let mut found = connectors::discover(&surroundings);
@@ -43,8 +48,8 @@ pub(crate) fn run(session: &Session<'_>, args: &Backup) -> Result<Exit, Failure>
         (true, false) => None,
         (false, _) => Some(session.open_or_create()?),
     };
-    if let Some(vault) = &vault {
-        let known = known(session, vault, &surroundings, &found, wanted)?;
+    if let Some(vault) = vault.as_ref().filter(|_| is_here) {
+        let known = known(session, vault, &found, wanted)?;
         found.extend(known);
     }
     if found.is_empty() && databases.is_empty() {
@@ -69,12 +74,14 @@ fn is_database(name: &str) -> bool {
 
 fn tell_empty_places(
     session: &Session<'_>,
-    surroundings: &Surroundings,
+    surroundings: &[Surroundings],
     wanted: impl Fn(&str) -> bool,
 ) {
     let connectors = connectors::all().iter();
     for connector in connectors.filter(|connector| wanted(connector.name())) {
-        let places = connector.usual_places(surroundings);
+        let surroundings = surroundings.iter();
+        let places = surroundings.flat_map(|surroundings| connector.usual_places(surroundings));
+        let places: Vec<_> = places.collect();
         for place in places.iter().filter(|place| !place.exists()) {
             session.output.detail(&format!(
                 "{}: nothing at {}",
@@ -89,10 +96,10 @@ fn tell_empty_places(
 fn known(
     session: &Session<'_>,
     vault: &Vault,
-    surroundings: &Surroundings,
     found: &[Found],
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Vec<Found>, Failure> {
+    let host = machine::surroundings().host;
     let mut known = Vec::new();
     for source in vault.sources()? {
         let key = &source.key;
@@ -106,7 +113,7 @@ fn known(
             Ok(snapshot) => snapshot.source == *key,
             Err(_) => path.starts_with(&found.path),
         };
-        if key.host != surroundings.host || found.iter().any(is_found) {
+        if key.host != host || found.iter().any(is_found) {
             continue;
         }
         if !path.exists() {

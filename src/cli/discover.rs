@@ -1,7 +1,9 @@
 //! `discover`: which client apps are on this machine.
 
+use std::path::Path;
+
 use tuskvault::{
-    connectors::{self, Error, Found},
+    connectors::{self, Error, Found, Surroundings},
     model::Snapshot,
 };
 
@@ -15,18 +17,9 @@ use super::{
 };
 
 pub(crate) fn run(session: &Session<'_>, args: &Discover) -> Result<Exit, Failure> {
-    let surroundings = match &args.root {
-        Some(root) if !root.is_dir() => {
-            return Err(
-                Failure::new(Exit::BadSource, format!("{} is no folder", root.display()))
-                    .path(root),
-            );
-        }
-        Some(root) => machine::surroundings_in(root),
-        None => machine::surroundings(),
-    };
+    let surroundings = surroundings(args.root.as_deref())?;
     let found = connectors::discover(&surroundings);
-    let databases = databases(&surroundings);
+    let databases: Vec<_> = surroundings.iter().flat_map(databases).collect();
     if session.output.json {
         for found in &found {
             session.output.object(&object(found))?;
@@ -80,9 +73,21 @@ pub(crate) fn run(session: &Session<'_>, args: &Discover) -> Result<Exit, Failur
     Ok(exit(&found))
 }
 
+/// Where to look: on this machine, or in a folder.
+pub(crate) fn surroundings(root: Option<&Path>) -> Result<Vec<Surroundings>, Failure> {
+    match root {
+        Some(root) if !root.is_dir() => {
+            let what = format!("{} is no folder", root.display());
+            Err(Failure::new(Exit::BadSource, what).path(root))
+        }
+        Some(root) => Ok(machine::surroundings_in(root)),
+        None => Ok(vec![machine::surroundings()]),
+    }
+}
+
 /// Mastodon's own settings in their usual places, and the databases that they name. Nobody connects.
 #[cfg(feature = "postgres")]
-fn databases(surroundings: &connectors::Surroundings) -> Vec<(String, Result<String, String>)> {
+fn databases(surroundings: &Surroundings) -> Vec<(String, Result<String, String>)> {
     use tuskvault::connectors::postgres::{Settings, usual_env_files};
     let files = usual_env_files(&surroundings.home, &surroundings.current).into_iter();
     let told = files.filter(|file| file.is_file()).map(|file| {
@@ -95,7 +100,7 @@ fn databases(surroundings: &connectors::Surroundings) -> Vec<(String, Result<Str
 }
 
 #[cfg(not(feature = "postgres"))]
-fn databases(_: &connectors::Surroundings) -> Vec<(String, Result<String, String>)> {
+fn databases(_: &Surroundings) -> Vec<(String, Result<String, String>)> {
     Vec::new()
 }
 

@@ -8,9 +8,9 @@ use std::{
 
 use etcetera::BaseStrategy;
 use jiff::{Timestamp, ZonedDateTime};
-use tuskvault::{connectors::Surroundings, model::Actor};
+use tuskvault::{connectors::Surroundings, files, model::Actor};
 #[cfg(feature = "postgres")]
-use tuskvault::{connectors::postgres, files, model::Secret};
+use tuskvault::{connectors::postgres, model::Secret};
 
 /// The time now.
 pub(crate) fn now() -> Timestamp {
@@ -84,18 +84,51 @@ fn login_name() -> String {
     known.unwrap_or_else(|| actor().user)
 }
 
-/// The same inside a folder that is taken for a home folder: a mounted backup, an old disk.
-pub(crate) fn surroundings_in(root: &Path) -> Surroundings {
-    Surroundings {
-        home: root.to_owned(),
-        config: root.join(".config"),
-        data: root.join(".local/share"),
-        xdg_config_home: None,
-        current: root.to_owned(),
-        android: Vec::new(),
-        host: host(),
-    }
+/// A process of one of these names, with its number. Linux only: elsewhere none is seen.
+pub(crate) fn running(names: &[&str]) -> Option<(u32, String)> {
+    let mut processes = files::entries(Path::new("/proc"), MAX_PROCESSES)
+        .unwrap_or_default()
+        .into_iter();
+    processes.find_map(|process| {
+        let id = process.file_name()?.to_str()?.parse().ok()?;
+        let name = files::read_bounded(&process.join("comm"), 64).ok()?;
+        let name = String::from_utf8_lossy(&name).trim().to_owned();
+        // The kernel keeps fifteen bytes of a name.
+        let is = |known: &&str| known.get(..15).unwrap_or(known).eq_ignore_ascii_case(&name);
+        names.iter().any(|known| is(&known)).then_some((id, name))
+    })
 }
+
+/// More processes than a machine has.
+const MAX_PROCESSES: usize = 4 << 20;
+
+/// The same inside a folder: a home folder, one that holds them (a mounted disk), an Android app's data or what `adb
+/// backup` made of it, or folders of such.
+pub(crate) fn surroundings_in(root: &Path) -> Vec<Surroundings> {
+    let mut homes = vec![root.to_owned(), root.join("root")];
+    for above in ["home", "Users"] {
+        homes.extend(files::entries(&root.join(above), MAX_HOMES).unwrap_or_default());
+    }
+    homes.retain(|home| home.is_dir());
+    let phone = ["", "data/data", "data/user/0", "apps"].map(|place| root.join(place));
+    let homes = homes.into_iter().map(|home| Surroundings {
+        config: home.join(".config"),
+        data: home.join(".local/share"),
+        xdg_config_home: None,
+        current: home.clone(),
+        android: if home == root {
+            phone.to_vec()
+        } else {
+            Vec::new()
+        },
+        host: host(),
+        home,
+    });
+    homes.collect()
+}
+
+/// More home folders than this are looked into on no disk.
+const MAX_HOMES: usize = 10_000;
 
 /// A text as people read it: paths below the home folder begin with `~`.
 pub(crate) fn with_tildes(text: &str) -> Cow<'_, str> {

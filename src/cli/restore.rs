@@ -41,6 +41,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
     if !path.exists() {
         return Err(missing(&path, connector.name(), args));
     }
+    let running = running(connector, &path);
     let request = WriteRequest {
         path,
         now: session.now,
@@ -50,7 +51,15 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
     let plan = prepared.plan().clone();
     if session.global.dry_run || !plan.writes() {
         show(session, &plan, None)?;
+        if let Some(running) = running.filter(|_| plan.writes()) {
+            session.output.warn(&running);
+        }
         return Ok(exit(&plan));
+    }
+    if let Some(running) = running.filter(|_| !args.while_running) {
+        return Err(Failure::new(Exit::BadSource, running)
+            .path(&request.path)
+            .hint("close it, or write all the same with `--while-running`"));
     }
     if !session.output.json {
         show(session, &plan, None)?;
@@ -185,6 +194,22 @@ fn target(args: &Restore, connector: &dyn Source, records: &[Record]) -> Result<
                 .hint(format!("give `--path` with one of {}", names.join(", "))))
         }
     }
+}
+
+/// That the client of this store runs, and would write what it keeps in memory over ours. A store that is elsewhere (a
+/// backup, a file to be imported) is none that it has open.
+fn running(connector: &dyn Source, path: &Path) -> Option<String> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let ours = real(path);
+    let mut places = connector.usual_places(&machine::surroundings()).into_iter();
+    let is_its_own = places.any(|place| {
+        let place = real(&place);
+        ours.starts_with(&place) || place.starts_with(&ours)
+    });
+    let (id, name) = machine::running(connector.programs()).filter(|_| is_its_own)?;
+    Some(format!(
+        "{name} is running (process {id}) and may write its own copy over what is restored"
+    ))
 }
 
 /// The failure of a target that is not there.

@@ -16,22 +16,26 @@ pub struct Found {
     pub snapshot: Result<Snapshot, Error>,
 }
 
-/// The stores in the usual places of every connector. What is there and can't be read is found with its error; a
+/// The stores in the usual places of every connector, in each of these surroundings. What is there and can't be read is found with its error; a
 /// place without a store is not found; a file that two places lead to is found once.
-pub fn discover(surroundings: &Surroundings) -> Vec<Found> {
+pub fn discover(surroundings: &[Surroundings]) -> Vec<Found> {
     discover_among(all(), surroundings)
 }
 
-fn discover_among(sources: &[&'static dyn Source], surroundings: &Surroundings) -> Vec<Found> {
+fn discover_among(sources: &[&'static dyn Source], surroundings: &[Surroundings]) -> Vec<Found> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for connector in sources {
-        for path in connector.usual_places(surroundings) {
+        let places = surroundings.iter().flat_map(|surroundings| {
+            let places = connector.usual_places(surroundings).into_iter();
+            places.map(|path| (path, surroundings.host.clone()))
+        });
+        for (path, host) in places {
             let request = ReadRequest {
                 path,
                 instance: None,
                 user: None,
-                host: surroundings.host.clone(),
+                host,
             };
             let snapshot = readable(*connector, &request.path, "name it to have it read")
                 .and_then(|()| connector.read(&request));
@@ -123,7 +127,7 @@ fn readable(connector: &dyn Source, path: &Path, what_to_do: &str) -> Result<(),
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{os::unix::fs::symlink, slice};
 
     use super::*;
     use crate::connectors::{
@@ -153,11 +157,13 @@ mod tests {
 
     /// Names, and numbers of tokens or what is wrong.
     fn told(surroundings: &Surroundings) -> Vec<(&'static str, Result<usize, String>)> {
-        let found = discover(surroundings).into_iter().map(|found| {
-            let tokens = found.snapshot.map(|snapshot| snapshot.tokens.len());
-            let tokens = tokens.map_err(|error| error.to_string());
-            (found.connector.name(), tokens)
-        });
+        let found = discover(slice::from_ref(surroundings))
+            .into_iter()
+            .map(|found| {
+                let tokens = found.snapshot.map(|snapshot| snapshot.tokens.len());
+                let tokens = tokens.map_err(|error| error.to_string());
+                (found.connector.name(), tokens)
+            });
         found.collect()
     }
 
@@ -169,7 +175,7 @@ mod tests {
     fn every_store_in_a_usual_place_is_found() {
         let (_folder, surroundings) = home();
         assert_eq!(told(&surroundings), [("toot", Ok(4)), ("dotenv", Ok(1))]);
-        let found = discover(&surroundings);
+        let found = discover(slice::from_ref(&surroundings));
         assert_eq!(found[0].path, surroundings.home.join(".config/toot"));
         let source = &found[0].snapshot.as_ref().unwrap().source;
         assert_eq!(source.host, "laptop");
@@ -231,7 +237,7 @@ mod tests {
         symlink(".env", surroundings.current.join("link")).unwrap();
         let other = surroundings.current.join("other");
         fs::copy(surroundings.current.join(".env"), other).unwrap();
-        let found = discover_among(&[&TwoPlaces, &Dotenv], &surroundings);
+        let found = discover_among(&[&TwoPlaces, &Dotenv], slice::from_ref(&surroundings));
         let paths: Vec<_> = found
             .iter()
             .map(|found| found.path.file_name().unwrap())

@@ -10,6 +10,7 @@
 
 mod backup;
 mod bad_input;
+mod clients;
 mod demo;
 mod export;
 mod help;

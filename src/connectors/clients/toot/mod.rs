@@ -83,6 +83,10 @@ impl Source for Toot {
         Ok(snapshot)
     }
 
+    fn programs(&self) -> &'static [&'static str] {
+        &["toot"]
+    }
+
     fn sink(&self) -> Option<&dyn Sink> {
         Some(self)
     }
