@@ -1,6 +1,7 @@
 //! The fuzz targets, as plain functions of bytes. None may panic, hang or take memory out of proportion, whatever comes;
 //! some check more: what was written into a document is what is read from it.
 
+mod clients;
 mod medium;
 mod targets;
 
@@ -16,7 +17,7 @@ pub struct Target {
 
 /// The target of this name.
 pub fn find(name: &str) -> Option<&'static Target> {
-    targets::ALL.iter().find(|target| target.name == name)
+    all().find(|target| target.name == name)
 }
 
 /// First inputs of a target that are made rather than kept.
@@ -28,6 +29,6 @@ pub fn made_seeds(target: &Target) -> Vec<Vec<u8>> {
 }
 
 /// All targets.
-pub fn all() -> &'static [Target] {
-    targets::ALL
+pub fn all() -> impl Iterator<Item = &'static Target> {
+    targets::ALL.iter().chain(clients::ALL)
 }

@@ -4,7 +4,7 @@ use std::{io::Write, path::Path, str};
 
 use jiff::Timestamp;
 use tuskvault::{
-    connectors::{self, ReadRequest, json, postgres},
+    connectors::{self, json, postgres},
     crypto::{Credentials, KdfParams, KeyFile, Passphrase},
     document::{Format, Kind, Node, Splice, env},
     model::{Actor, Domain, Pattern, Secret, Selector, When},
@@ -12,7 +12,7 @@ use tuskvault::{
     vault::{ImportContext, Vault, fuzzing::read_as_every_block},
 };
 
-use crate::{Target, medium::Bytes};
+use crate::{Target, clients, medium::Bytes};
 
 pub(crate) const ALL: &[Target] = &[
     Target {
@@ -89,41 +89,6 @@ pub(crate) const ALL: &[Target] = &[
         name: "interchange",
         run: interchange,
         seeds: &["fuzz/interchange"],
-    },
-    Target {
-        name: "toot",
-        run: |data| client("toot", "config.json", data),
-        seeds: &["toot/config.json"],
-    },
-    Target {
-        name: "toot-legacy",
-        run: |data| client("toot", "user.cfg", data),
-        seeds: &["toot/legacy"],
-    },
-    Target {
-        name: "mastodon-py",
-        run: |data| client("mastodon-py", "bot.secret", data),
-        seeds: &["mastodon-py"],
-    },
-    Target {
-        name: "dotenv",
-        run: |data| client("dotenv", ".env", data),
-        seeds: &["dotenv"],
-    },
-    Target {
-        name: "generic-json",
-        run: |data| client("generic", "config.json", data),
-        seeds: &["generic"],
-    },
-    Target {
-        name: "generic-toml",
-        run: |data| client("generic", "config.toml", data),
-        seeds: &["generic"],
-    },
-    Target {
-        name: "generic-yaml",
-        run: |data| client("generic", "config.yaml", data),
-        seeds: &["generic"],
     },
 ];
 
@@ -308,28 +273,10 @@ fn private_file(data: &[u8]) -> tempfile::NamedTempFile {
 
 fn interchange(data: &[u8]) {
     let connector = connectors::find("json").expect("there is one");
-    drop(connector.read_bytes(&request(Path::new("-")), data));
+    drop(connector.read_bytes(&clients::request(Path::new("-")), data));
     if json::history::is_history(data) {
         json::history::replay(data, Path::new("-"))
             .take(1_000)
             .for_each(drop);
-    }
-}
-
-/// A client's file, read from a file as it is.
-fn client(name: &str, file: &str, data: &[u8]) {
-    let connector = connectors::find(name).expect("there is one");
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join(file);
-    std::fs::write(&path, data).expect("a file");
-    drop(connector.read(&request(&path)));
-}
-
-fn request(path: &Path) -> ReadRequest {
-    ReadRequest {
-        path: path.to_owned(),
-        instance: None,
-        user: None,
-        host: "fuzz".to_owned(),
     }
 }

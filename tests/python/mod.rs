@@ -1,4 +1,4 @@
-//! A Python with clients in it: toot, Mastodon.py and python-dotenv, from PyPI once, into the target folder. Skipped with a
+//! A Python with clients in it: toot, Mastodon.py, mastodon-archive and python-dotenv, from PyPI once, into the target folder. Skipped with a
 //! word where there is no Python or no PyPI.
 
 #![expect(clippy::print_stdout, reason = "says why a test is skipped")]
@@ -73,4 +73,9 @@ pub(crate) fn output(command: &mut Command) -> String {
 }
 
 /// The versions that the connectors name as their evidence.
-const PACKAGES: [&str; 3] = ["toot==0.52.1", "Mastodon.py==2.3.3", "python-dotenv==1.2.4"];
+const PACKAGES: [&str; 4] = [
+    "toot==0.52.1",
+    "Mastodon.py==2.3.3",
+    "mastodon-archive==1.4.8",
+    "python-dotenv==1.2.4",
+];

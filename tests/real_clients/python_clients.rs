@@ -1,24 +1,18 @@
-//! The clients' own code: what it writes we read, what we write it reads.
-//!
-//! Nothing here needs a network once the clients are installed ([`python`]); Mastodon.py logs in to a server that its
-//! test script runs on the loopback device.
+//! Clients and libraries in Python: toot, Mastodon.py, mastodon-archive, python-dotenv.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "test helpers outside of #[test] functions"
-)]
+use std::{fs, process::Command};
 
-mod python;
-
-use std::{fs, path::Path, process::Command};
-
-use serde_json::{Value, json};
+use serde_json::json;
 use tuskvault::{
-    connectors::{ReadRequest, Surroundings, WriteRequest, clients::dotenv, discover, find},
-    model::{Action, AppView, Domain, Outcome, Record, Secret, Snapshot, Status, TokenId, User},
+    connectors::{Surroundings, clients::dotenv, discover},
+    model::{Action, Domain},
 };
 
-use python::{output, python, run};
+use crate::{
+    held, import, json_of,
+    python::{output, python, run},
+    record, restore,
+};
 
 #[test]
 fn toot_loads_what_was_written_into_its_own_config() {
@@ -116,37 +110,15 @@ fn mastodon_py_loads_what_was_written_into_its_own_files() {
     let address = run(
         &python,
         folder.path(),
-        r#"
-import json, sys, threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from mastodon import Mastodon
-
-class Server(BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"] or 0))
-        answer = {"client_id": "id-1", "client_secret": "secret-1"}
-        if self.path == "/oauth/token":
-            answer = {"access_token": "token-1", "scope": "read write", "token_type": "Bearer", "created_at": 0}
-        self.send(answer)
-    def do_GET(self):
-        grants = ["authorization_code"]
-        self.send({"version": "4.4.0", "token_endpoint": url + "/oauth/token", "grant_types_supported": grants})
-    def send(self, answer):
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(answer).encode())
-    def log_message(self, *args):
-        pass
-
-server = HTTPServer(("127.0.0.1", 0), Server)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-url = "http://127.0.0.1:%d" % server.server_port
+        &format!(
+            "{SERVER}{}",
+            r#"
 Mastodon.create_app("My Bot", scopes=["read", "write"], api_base_url=url, to_file="bot_clientcred.secret")
 client = Mastodon(client_id="bot_clientcred.secret")
 client.log_in(code="code", scopes=["read", "write"], to_file="bot_usercred.secret", allow_http=True)
 print(url)
-"#,
+"#
+        ),
         &[],
     );
     let address = address.trim();
@@ -180,6 +152,42 @@ print(json.dumps([[bot.access_token, bot.api_base_url, bot.client_id, bot.client
     );
     let bot = json!(["token-2", address, "id-1", "secret-1"]);
     assert_eq!(json_of(&loaded), json!([bot, bot]));
+}
+
+#[test]
+fn mastodon_archive_logs_in_with_what_was_written_into_its_files() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // It asks for the code on standard input.
+    let log_in = r#"
+import functools, io
+from mastodon_archive.core import App
+for step in ["log_in", "auth_request_url"]:
+    setattr(Mastodon, step, functools.partialmethod(getattr(Mastodon, step), allow_http=True))
+out, sys.stdout, sys.stdin = sys.stdout, io.StringIO(), io.StringIO("code\n")
+app = App("ada@mastodon.example", scopes=["read", "write"])
+app.url = sys.argv[1] if len(sys.argv) > 1 else url
+client = app.login()
+print(json.dumps([url, client.access_token, client.client_id, client.client_secret]), file=out)
+"#;
+    let script = format!("{SERVER}{log_in}");
+    let first = json_of(&run(&python, folder.path(), &script, &[]));
+    let url = first[0].as_str().unwrap();
+    let snapshot = import("mastodon-archive", folder.path());
+    let ada = "ada@mastodon.example".to_owned();
+    assert_eq!(held(&snapshot), [(ada, "token-1".into())]);
+    let app = &snapshot.apps[0].body;
+    assert_eq!(app.client_id.as_deref(), Some("id-1"));
+    assert_eq!(app.base_url.as_deref(), Some(url));
+
+    let mut new = record("mastodon.example", Some("ada"), "token-2");
+    new.app.client_id = Some("id-1".into());
+    new.app.client_secret = Some("secret-1".into());
+    let outcome = restore("mastodon-archive", folder.path(), &[new]);
+    assert_eq!(outcome.plan.changes[0].action, Action::Update);
+    let again = json_of(&run(&python, folder.path(), &script, &[url]));
+    assert_eq!(again[1], "token-2");
+    assert_eq!(again[2], "id-1");
 }
 
 #[test]
@@ -256,62 +264,32 @@ dotenv.set_key('.env', 'MASTODON_API_BASE_URL', 'https://mastodon.example', quot
     }
 }
 
-fn json_of(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
+/// A server on the loopback device that registers every app and gives every code a token.
+const SERVER: &str = r#"
+import json, sys, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from mastodon import Mastodon
 
-fn import(connector: &str, path: &Path) -> Snapshot {
-    let request = ReadRequest {
-        path: path.to_owned(),
-        instance: None,
-        user: None,
-        host: "laptop".to_owned(),
-    };
-    find(connector).unwrap().read(&request).unwrap()
-}
+class Server(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        answer = {"client_id": "id-1", "client_secret": "secret-1"}
+        if self.path == "/oauth/token":
+            answer = {"access_token": "token-1", "scope": "read write", "token_type": "Bearer", "created_at": 0}
+        self.send(answer)
+    def do_GET(self):
+        grants = ["authorization_code"]
+        pages = {"token_endpoint": url + "/oauth/token", "authorization_endpoint": url + "/oauth/authorize"}
+        self.send({"version": "4.4.0", "grant_types_supported": grants} | pages)
+    def send(self, answer):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+    def log_message(self, *args):
+        pass
 
-fn restore(connector: &str, path: &Path, records: &[Record]) -> Outcome {
-    let request = WriteRequest {
-        path: path.to_owned(),
-        now: "2026-03-01T12:00:00Z".parse().unwrap(),
-        replace_app: false,
-    };
-    let sink = find(connector).unwrap().sink().unwrap();
-    sink.plan(&request, records).unwrap().apply().unwrap()
-}
-
-/// Accounts and their tokens, sorted.
-fn held(snapshot: &Snapshot) -> Vec<(String, String)> {
-    let tokens = snapshot.tokens.iter().map(|token| {
-        let mut accounts = snapshot.accounts.iter();
-        let account = accounts.find(|row| Some(row.key) == token.body.account);
-        let name = account.and_then(|row| row.body.username.as_deref());
-        let account = format!("{}@{}", name.unwrap_or("?"), token.body.instance);
-        (account, token.body.access_token.expose().to_owned())
-    });
-    let mut tokens: Vec<_> = tokens.collect();
-    tokens.sort();
-    tokens
-}
-
-/// An active record of which only this is known.
-fn record(instance: &str, user: Option<&str>, token: &str) -> Record {
-    Record {
-        id: TokenId([7; 16]),
-        id_digits: TokenId::LEAST_DIGITS,
-        instance: Domain::parse(instance).unwrap(),
-        user: user.map_or(User::Unknown, |name| User::Named(name.to_owned())),
-        account_created_at: None,
-        app: AppView::default(),
-        access_token: Secret::from(token),
-        refresh_token: None,
-        token_type: "Bearer".to_owned(),
-        scopes: None,
-        created_at: None,
-        expires_at: None,
-        revoked_at: None,
-        status: Status::Active,
-        sightings: Vec::new(),
-        disagreements: Vec::new(),
-    }
-}
+server = HTTPServer(("127.0.0.1", 0), Server)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+url = "http://127.0.0.1:%d" % server.server_port
+"#;
