@@ -257,6 +257,9 @@ mod tests {
             ("dotenv", "dotenv"),
             ("dotenv/multi.env", "dotenv"),
             ("dotenv/server.env.production", "dotenv"),
+            ("thedesk/export.thedeskconfig.json5", "thedesk"),
+            ("thedesk/export-pretty-commented.json5", "thedesk"),
+            ("thedesk/localstorage-v25.json", "thedesk"),
         ] {
             assert_eq!(recognised(&data(path)).unwrap(), name, "{path}");
             // Not by its name.

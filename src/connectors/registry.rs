@@ -2,7 +2,7 @@
 
 use super::{
     Source,
-    clients::{Dotenv, Generic, MastodonPy, Toot, Tut},
+    clients::{Dotenv, Generic, MastodonPy, TheDesk, Toot, Tut},
     json::Json,
 };
 
@@ -37,4 +37,4 @@ const DATABASES: &[&str] = &[super::postgres::NAME];
 #[cfg(not(feature = "postgres"))]
 const DATABASES: &[&str] = &[];
 
-const ALL: &[&dyn Source] = &[&Toot, &Tut, &MastodonPy, &Dotenv, &Json, &Generic];
+const ALL: &[&dyn Source] = &[&TheDesk, &Toot, &Tut, &MastodonPy, &Dotenv, &Json, &Generic];

@@ -4,11 +4,13 @@
 pub mod dotenv;
 mod generic;
 mod mastodon_py;
+mod thedesk;
 mod toot;
 mod tut;
 
 pub use dotenv::Dotenv;
 pub use generic::Generic;
 pub use mastodon_py::MastodonPy;
+pub use thedesk::TheDesk;
 pub use toot::Toot;
 pub use tut::Tut;

@@ -69,6 +69,17 @@ impl Skipped {
             incomplete: true,
         }
     }
+
+    /// The account is of software with tokens of its own kind, by the name that the library megalodon has for it
+    /// (`sns`; version 10, `src/megalodon.ts`): those listed here have Mastodon's.
+    pub(crate) fn other_software(sns: &str) -> Option<Self> {
+        let has_ours = ["mastodon", "pleroma", "friendica", "gotosocial", "pixelfed"];
+        (!has_ours.contains(&sns)).then(|| {
+            let what =
+                "is not Mastodon's, and its tokens are none of Mastodon's: nothing to import";
+            Self::known(format!("its server's software (\"{}\") {what}", shown(sns)))
+        })
+    }
 }
 
 /// Adds what can be imported to the snapshot, and says of the rest why not.
