@@ -56,6 +56,11 @@ pub(crate) const ALL: &[Target] = &[
         seeds: &["generic"],
     },
     Target {
+        name: "lisp",
+        run: |data| document(Format::Lisp, data),
+        seeds: &["mastodon-el"],
+    },
+    Target {
         name: "env",
         run: environment,
         seeds: &["dotenv"],

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Node, SyntaxError, json, toml, yaml};
+use super::{Node, SyntaxError, json, lisp, toml, yaml};
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Format {
     Toml,
     /// YAML, one document.
     Yaml,
+    /// Lisp as Emacs prints it; the root is the list of its expressions.
+    Lisp,
 }
 
 impl Format {
@@ -28,6 +30,7 @@ impl Format {
             Self::Json5 => json::parse(bytes, false),
             Self::Toml => toml::parse(bytes),
             Self::Yaml => yaml::parse(bytes),
+            Self::Lisp => lisp::parse(bytes),
         }
     }
 
@@ -37,6 +40,7 @@ impl Format {
             Self::Json | Self::Json5 => json::literal(former, text),
             Self::Toml => toml::literal(former, text),
             Self::Yaml => yaml::literal(former, text),
+            Self::Lisp => lisp::literal(text),
         }
     }
 }

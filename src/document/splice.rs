@@ -79,7 +79,7 @@ impl<'a> Splice<'a> {
     pub fn add_after(&mut self, member: &Member, key: &str, text: &str) -> Result<(), SpliceError> {
         let literal = match self.format {
             Format::Json | Format::Json5 => json::member_after(self.bytes, member, key, text),
-            Format::Toml | Format::Yaml => None,
+            Format::Toml | Format::Yaml | Format::Lisp => None,
         };
         let at = member.value.span.end;
         self.changes.push(Change {
@@ -102,7 +102,7 @@ impl<'a> Splice<'a> {
         let (at, literal) = match self.format {
             Format::Json | Format::Json5 => json::item_after(self.bytes, &list.value, fields),
             Format::Toml => toml::table_after(self.bytes, list, fields),
-            Format::Yaml => None,
+            Format::Yaml | Format::Lisp => None,
         }
         .ok_or(SpliceError::NoRoom)?;
         let own =

@@ -2,7 +2,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ALL: [Format; 4] = [Format::Json, Format::Json5, Format::Toml, Format::Yaml];
+const ALL: [Format; 5] = [
+    Format::Json,
+    Format::Json5,
+    Format::Toml,
+    Format::Yaml,
+    Format::Lisp,
+];
 
 fn parse(format: Format, text: &str) -> Node {
     format.parse(text.as_bytes()).unwrap()
@@ -332,6 +338,95 @@ fn nested_lines(count: usize) -> String {
     lines.join("\n")
 }
 
+/// What each expression of a Lisp text is: a string's text, the parts of a list, or how it is spelled.
+fn lisp(text: &str) -> String {
+    fn told(node: &Node, text: &str) -> String {
+        match &node.kind {
+            Kind::Text(text) => format!("{:?}", text.as_str()),
+            Kind::List(nodes) => {
+                let nodes: Vec<_> = nodes.iter().map(|node| told(node, text)).collect();
+                format!("<{}>", nodes.join("|"))
+            }
+            _ => text[node.span.clone()].to_owned(),
+        }
+    }
+    told(&parse(Format::Lisp, text), text)
+}
+
+#[test]
+fn lisp_is_read_as_emacs_prints_it() {
+    for (text, expected) in [
+        ("", "<>"),
+        ("\u{feff};; c\r\n()", "<<>>"),
+        (
+            "(a :k 1 -2.5 nil\n\t[\"v\"])",
+            "<<a|:k|1|-2.5|nil|<\"v\">>>",
+        ),
+        ("(\"a\" . \"b\")(c . d)", "<<\"a\"|.|\"b\">|<c|.|d>>"),
+        ("(\"a\";)\"\n\"b\")", "<<\"a\"|\"b\">>"),
+        ("('a `(b ,c ,@d) #'f)", "<<a|<b|c|@d>|f>>"),
+        (
+            "(?\\( ?) a\\ b \\(c é\u{a0}d)",
+            "<<?\\(|?)|a\\ b|\\(c|é|d>>",
+        ),
+        (
+            "(#(\"p\" 0 1 (f b)) #s(r 1) #[1] #&3\"\\5\" #1=x)",
+            "<<#(\"p\" 0 1 (f b))|#s(r 1)|#[1]|#&3\"\\5\"|#1=x>>",
+        ),
+        ("\"a\nb\"", "<\"a\\nb\">"),
+    ] {
+        assert_eq!(lisp(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn every_escape_of_a_lisp_string_is_read() {
+    for (escaped, text) in [
+        (r#"\" \\"#, "\" \\"),
+        (r"\a\b\t\n\v\f\r\e\d\s", "\x07\x08\t\n\x0b\x0c\r\x1b\x7f "),
+        ("a\\\nb\\\r\nc\\ d\\q", "abcdq"),
+        (r"\303\251\1019\0", "éA9\0"),
+        (r"\xc3\ \xa9\x20ac\ f", "é€f"),
+        (r"\u00e9\U0001f418", "é🐘"),
+    ] {
+        let root = parse(Format::Lisp, &format!("(\"{escaped}\")"));
+        assert_eq!(at(&root, &["0", "0"]).text(), Some(text), "{escaped}");
+    }
+    // Raw bytes that are no text, keys, and numbers that are no character.
+    for escaped in [
+        r"\377",
+        r"\xff",
+        r"\C-a",
+        r"\M-a",
+        r"\^a",
+        r"\N{DASH}",
+        r"\ud800",
+        r"\u12",
+        r"\x",
+        r"\x110000",
+    ] {
+        let root = parse(Format::Lisp, &format!("(\"{escaped}\" \"b\")"));
+        assert!(at(&root, &["0", "0"]).text().is_none(), "{escaped}");
+        assert_eq!(at(&root, &["0", "1"]).text(), Some("b"));
+    }
+}
+
+#[test]
+fn a_string_of_lisp_is_replaced_and_nothing_else() {
+    let text = SAMPLES[4];
+    for new in ["w", "\"\\\n", "é\u{7}"] {
+        let after = set(Format::Lisp, text, &["0", "1", "2"], new).unwrap();
+        let root = parse(Format::Lisp, &after);
+        assert_eq!(at(&root, &["0", "1", "2"]).text(), Some(new));
+        let span = at(&parse(Format::Lisp, text), &["0", "1", "2"])
+            .span
+            .clone();
+        assert!(after.starts_with(&text[..span.start]) && after.ends_with(&text[span.end..]));
+    }
+    let opaque = set(Format::Lisp, text, &["0", "0", "1"], "w");
+    assert_eq!(opaque, Err(SpliceError::NotAString));
+}
+
 #[test]
 fn deep_nesting_is_an_error_before_the_stack_ends() {
     let n = 200_000;
@@ -355,6 +450,10 @@ fn deep_nesting_is_an_error_before_the_stack_ends() {
             Format::Yaml,
             format!("{}{}", "- ".repeat(200), "[".repeat(200)),
         ),
+        (Format::Lisp, "(".repeat(n)),
+        (Format::Lisp, "[".repeat(n)),
+        (Format::Lisp, "#s(".repeat(n)),
+        (Format::Lisp, format!("{}{}", "(".repeat(n), ")".repeat(n))),
     ] {
         assert!(format.parse(text.as_bytes()).is_err(), "{}", &text[..20]);
     }
@@ -415,6 +514,10 @@ fn errors_say_where_and_nothing_of_the_text() {
         (Format::Yaml, "\u{feff}é: \"SECRET", 1, 4),
         (Format::Yaml, "a: *SECRET", 1, 4),
         (Format::Yaml, "a: !SECRET!x y", 1, 4),
+        (Format::Lisp, "; é\n(\"a\" \"SECRET\"", 2, 1),
+        (Format::Lisp, "(\"a\" \"SECRET)\n", 1, 6),
+        (Format::Lisp, "(\"SECRET\"]", 1, 10),
+        (Format::Lisp, "(#<SECRET>)", 1, 2),
     ] {
         let error = format.parse(text.as_bytes()).err().unwrap();
         assert!(!error.to_string().contains("SECRET"), "{error}");
@@ -449,11 +552,12 @@ fn lines_are_counted_from_one() {
 }
 
 /// One text of each format, with strings of every style under `s`.
-const SAMPLES: [&str; 4] = [
+const SAMPLES: [&str; 5] = [
     "{\"o\": [1.10, 1e3, null, \"\\u00e9\"], \"s\": {\"a\": \"x\", \"b\": \"\"}, \"z\": true}",
     "// c\n{o: [0x1F, +1, .5], s: {a: \"x\", b: 'y', /* d */}, z: NaN,}\n",
     "\u{feff}o = [1_0, 1979-05-27, 'é'] # c\r\n[s]\r\na = \"x\"\r\nb = 'y'\r\nc = '''\r\nz'''\r\nd = \"\"\"a\\\r\n  b\"\"\"\r\n[z]\r\n",
     "o: [1.10, 0x1F, ~, é]\ns:\n  a: x\n  b: 'y'\n  c: \"z\"\n  d: a\n    b\n  e: {f: g}\nz: |\n  text\n",
+    ";; c\n((\"o\" :k [1 -2.5 nil t] ?\\( 'q) (\"s\" . \"a\\303\\251\\\n b\"))\n#(\"p\" 0 1 (f b))\n\"z\n\"\n",
 ];
 
 proptest! {

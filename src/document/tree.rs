@@ -23,7 +23,8 @@ pub enum Kind {
     Map(Vec<Member>),
     /// `null`, or nothing at all (YAML).
     Null,
-    /// A number, a boolean, a date; in YAML also what has a tag of its own, or is an alias of a list or a map.
+    /// A number, a boolean, a date; in YAML also what has a tag of its own, or is an alias of a list or a map; in Lisp
+    /// whatever is neither a string nor a list.
     Other,
 }
 
