@@ -248,6 +248,8 @@ mod tests {
     #[test]
     fn files_and_folders_are_recognised_by_what_they_hold() {
         for (path, name) in [
+            ("mastodon-el/mastodon.plstore", "mastodon-el"),
+            ("mastodon-el/encrypted.plstore", "mastodon-el"),
             ("toot", "toot"),
             ("toot/config.json", "toot"),
             ("toot/config-empty.json", "toot"),

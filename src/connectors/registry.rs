@@ -1,10 +1,6 @@
 //! Every connector there is. A new one is its file and its line here.
 
-use super::{
-    Source,
-    clients::{Dotenv, Generic, MastodonPy, TheDesk, Toot, Tut},
-    json::Json,
-};
+use super::{Source, clients, json::Json};
 
 /// All connectors, in the order in which `discover` and `backup` take them.
 pub fn all() -> &'static [&'static dyn Source] {
@@ -37,4 +33,13 @@ const DATABASES: &[&str] = &[super::postgres::NAME];
 #[cfg(not(feature = "postgres"))]
 const DATABASES: &[&str] = &[];
 
-const ALL: &[&dyn Source] = &[&TheDesk, &Toot, &Tut, &MastodonPy, &Dotenv, &Json, &Generic];
+const ALL: &[&dyn Source] = &[
+    &clients::TheDesk,
+    &clients::Toot,
+    &clients::Tut,
+    &clients::MastodonEl,
+    &clients::MastodonPy,
+    &clients::Dotenv,
+    &Json,
+    &clients::Generic,
+];

@@ -64,12 +64,11 @@ impl Reader<'_> {
             let start = self.at;
             self.at += 1;
             match byte {
-                b' ' | b'\t' | b'\n' | b'\r' | 0x0c => {}
+                // Quotes say how the next expression is taken, which is then read as it stands.
+                b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'\'' | b'`' | b',' => {}
                 // A no-break space.
                 0xc2 if self.peek(0) == Some(0xa0) => self.at += 1,
                 b';' => self.pass_comment(),
-                // Quotes say how the next expression is taken, which is then read as it stands.
-                b'\'' | b'`' | b',' => {}
                 b'(' => self.open(start, b')', false)?,
                 b'[' => self.open(start, b']', false)?,
                 b')' | b']' => self.close(start, byte)?,

@@ -3,6 +3,7 @@
 
 pub mod dotenv;
 mod generic;
+mod mastodon_el;
 mod mastodon_py;
 mod thedesk;
 mod toot;
@@ -10,6 +11,7 @@ mod tut;
 
 pub use dotenv::Dotenv;
 pub use generic::Generic;
+pub use mastodon_el::MastodonEl;
 pub use mastodon_py::MastodonPy;
 pub use thedesk::TheDesk;
 pub use toot::Toot;
