@@ -61,4 +61,10 @@ impl Node {
         let member = members.iter().rev().find(|member| member.key == key);
         member.map(|member| &member.value)
     }
+
+    /// The member of a key, for programs that match keys in any case.
+    pub fn member_in_any_case(&self, key: &str) -> Option<&Member> {
+        let members = &mut self.members()?.iter().rev();
+        members.find(|member| member.key.eq_ignore_ascii_case(key))
+    }
 }

@@ -110,17 +110,11 @@ fn parse(bytes: &[u8]) -> Result<Node, Problem> {
 }
 
 fn accounts(root: &Node) -> Option<&Member> {
-    member(root, "Accounts")
-}
-
-/// A member whose key is this in any case.
-fn member<'a>(node: &'a Node, key: &str) -> Option<&'a Member> {
-    let members = &mut node.members()?.iter();
-    members.find(|member| member.key.eq_ignore_ascii_case(key))
+    root.member_in_any_case("Accounts")
 }
 
 fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
-    Some(&member(node, key)?.value)
+    Some(&node.member_in_any_case(key)?.value)
 }
 
 fn entries(root: &Node) -> Vec<Entry<Option<Spans<'_>>>> {
