@@ -1,7 +1,7 @@
 //! What TheDesk keeps in Chromium's local storage: up to version 24 `multi`, from version 25 on `accounts` and `servers`.
 //!
-//! Evidence: TheDesk 24.2.1, `app/js/common/storage.ts`; TheDesk 25 (package `thedesk-next`), `renderer/utils/storage.ts`.
-//! Each key's value is JSON. `servers[].account_id` is an `accounts[].id`, a number of the program's own, chosen as the
+//! Evidence: TheDesk 24.2.1, `app/js/common/storage.ts`; TheDesk 25 (package `thedesk-next`), where it stores `accounts`
+//! and `servers` and registers its app. Each key's value is JSON. `servers[].account_id` is an `accounts[].id`, a number of the program's own, chosen as the
 //! number of accounts + 1: once an account was deleted, two can have the same, and the program takes the first.
 
 use std::collections::BTreeSet;
