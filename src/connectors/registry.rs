@@ -37,6 +37,7 @@ const ALL: &[&dyn Source] = &[
     &clients::TheDesk,
     &clients::Toot,
     &clients::Tut,
+    &clients::Madonctl,
     &clients::MastodonEl,
     &clients::MastodonPy,
     &clients::Dotenv,

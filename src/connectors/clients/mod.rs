@@ -3,6 +3,7 @@
 
 pub mod dotenv;
 mod generic;
+mod madonctl;
 mod mastodon_el;
 mod mastodon_py;
 mod thedesk;
@@ -11,6 +12,7 @@ mod tut;
 
 pub use dotenv::Dotenv;
 pub use generic::Generic;
+pub use madonctl::Madonctl;
 pub use mastodon_el::MastodonEl;
 pub use mastodon_py::MastodonPy;
 pub use thedesk::TheDesk;
