@@ -250,6 +250,8 @@ mod tests {
         for (path, name) in [
             ("mastodon-el/mastodon.plstore", "mastodon-el"),
             ("mastodon-el/encrypted.plstore", "mastodon-el"),
+            ("tuba-tootle/tootle-0.2/accounts.json", "tootle"),
+            ("tuba-tootle/tootle-1.0", "tootle"),
             ("toot", "toot"),
             ("toot/config.json", "toot"),
             ("toot/config-empty.json", "toot"),

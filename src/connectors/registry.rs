@@ -39,6 +39,7 @@ const ALL: &[&dyn Source] = &[
     &clients::Tut,
     &clients::Madonctl,
     &clients::MastodonEl,
+    &clients::Tootle,
     &clients::MastodonPy,
     &clients::Dotenv,
     &Json,

@@ -8,6 +8,7 @@ mod mastodon_el;
 mod mastodon_py;
 mod thedesk;
 mod toot;
+mod tootle;
 mod tut;
 
 pub use dotenv::Dotenv;
@@ -17,4 +18,5 @@ pub use mastodon_el::MastodonEl;
 pub use mastodon_py::MastodonPy;
 pub use thedesk::TheDesk;
 pub use toot::Toot;
+pub use tootle::Tootle;
 pub use tut::Tut;
