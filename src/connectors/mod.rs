@@ -16,6 +16,8 @@ pub mod postgres;
 pub mod rails;
 mod registry;
 mod rewrite;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod store;
 mod surroundings;
 #[cfg(test)]

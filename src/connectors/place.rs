@@ -44,6 +44,15 @@ pub(crate) fn load(connector: &'static str, path: &Path, max_bytes: u64) -> Resu
     }
 }
 
+/// Whether a file that was read still holds the same.
+#[cfg(feature = "sqlite")]
+pub(crate) fn is_unchanged(file: &Loaded) -> Result<bool, Error> {
+    file.0.is_unchanged().map_err(|source| Error::Io {
+        path: file.path().to_owned(),
+        source,
+    })
+}
+
 /// Replaces a file that was read, and returns where the former one is.
 pub(crate) fn replace(
     file: &Loaded,

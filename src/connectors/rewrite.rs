@@ -103,7 +103,8 @@ pub(crate) fn change(record: &Record, action: Action, detail: impl Into<String>)
     }
 }
 
-fn target(connector: &str, path: &Path) -> String {
+/// How a plan names what it is about.
+pub(crate) fn target(connector: &str, path: &Path) -> String {
     format!("{connector} {}", path.display())
 }
 

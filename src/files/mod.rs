@@ -1,8 +1,11 @@
 //! Files: the only door to the file system for everything but the vault file.
 //!
 //! Promises that reading is bounded, that a new file is private from its first byte, that a file is there as a whole
-//! or not at all, and that somebody else's file is replaced only as it was read, with a backup.
+//! or not at all, that somebody else's file is replaced only as it was read, with a backup, and that a copy which has to
+//! be on a disk is private and is wiped.
 
+mod locks;
+mod private;
 mod replace;
 mod staged;
 
@@ -14,6 +17,8 @@ use std::{
 
 use zeroize::Zeroizing;
 
+pub use locks::{Holder, lock_holder};
+pub use private::Private;
 pub use replace::{Original, ReplaceError};
 pub use staged::{Staged, sync_folder};
 

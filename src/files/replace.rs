@@ -79,6 +79,18 @@ impl Original {
         &self.bytes
     }
 
+    /// Whether the path still leads to this file, with the same contents. What came through a pipe can't be read again.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn is_unchanged(&self) -> io::Result<bool> {
+        match self.place.as_ref().map(|place| place.unchanged(self)) {
+            None | Some(Ok(_)) => Ok(true),
+            Some(Err(ReplaceError::Io(error))) => Err(error),
+            Some(Err(_)) => Ok(false),
+        }
+    }
+
     /// Puts `contents` in its place, durably and in one step, and returns where the former file is now:
     /// `<name>.tuskvault-<now>.bak` beside it, mode 0600. Mode, extended attributes (access control lists among them)
     /// and, as far as this user may, the owner stay; a symbolic link keeps leading to the file.

@@ -1,0 +1,32 @@
+//! Who holds a lock on somebody else's file.
+
+use std::{fs::File, io, ops::Range, path::Path};
+
+use rustix::process::{Flock, FlockType, fcntl_getlk};
+
+/// A process that holds a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number; `None` where the system doesn't tell.
+    pub process: Option<u32>,
+}
+
+/// The first other process that holds a POSIX lock on these bytes of a file. Takes none. Must not be asked of a file on
+/// which this process holds such locks: the system drops them when it closes any handle of that file.
+///
+/// # Errors
+/// Those of the system.
+pub fn lock_holder(path: &Path, bytes: Range<u64>) -> io::Result<Option<Holder>> {
+    let file = File::open(path)?;
+    let asked = Flock {
+        start: bytes.start,
+        length: bytes.end.saturating_sub(bytes.start),
+        ..Flock::from(FlockType::WriteLock)
+    };
+    let held = fcntl_getlk(&file, &asked)?;
+    Ok(held.map(|lock| Holder {
+        process: lock
+            .pid
+            .and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok()),
+    }))
+}
