@@ -38,6 +38,7 @@ const ALL: &[&dyn Source] = &[
     &clients::Toot,
     &clients::Tut,
     &clients::Madonctl,
+    &clients::MastodonAsync,
     &clients::MastodonEl,
     &clients::Tootle,
     &clients::MastodonPy,

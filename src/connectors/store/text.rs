@@ -30,6 +30,8 @@ pub(crate) struct TextEditor<'a> {
     pub(crate) notes: Vec<String>,
     /// Adds an account, where the format has a way.
     pub(crate) insert: Insert<'a>,
+    /// Changes what else goes with a token that is replaced.
+    pub(crate) also: Also<'a>,
 }
 
 /// The text with another token in it: what stands around one (`Bearer`) stays.
@@ -42,6 +44,9 @@ pub(crate) fn in_place_of(former: &str, token: &str) -> Text {
 
 /// Adds an account for a record to a document, and says how it is named, or why that can't be done.
 pub(crate) type Insert<'a> = &'a dyn Fn(&mut Splice<'_>, &Record) -> Result<String, String>;
+
+/// Changes what else in a document goes with a record's token.
+pub(crate) type Also<'a> = &'a dyn Fn(&mut Splice<'_>, &Record) -> Result<(), SpliceError>;
 
 impl<'a> Editor<Option<Spans<'a>>> for TextEditor<'_> {
     fn update(
@@ -57,6 +62,7 @@ impl<'a> Editor<Option<Spans<'a>>> for TextEditor<'_> {
             let former = spans.token.text().unwrap_or_default();
             let token = in_place_of(former, record.access_token.expose());
             self.splice.set(spans.token, &token)?;
+            (self.also)(&mut self.splice, record)?;
             match (spans.client, client_of(record)) {
                 (Some((id, secret)), Some(ours)) => {
                     self.splice.set(id, ours.0)?;
@@ -108,10 +114,22 @@ impl TextPlan<'_> {
         request: &WriteRequest,
         records: &[Record],
     ) -> Box<dyn Prepared> {
+        self.prepared_also(file, request, records, &|_, _| Ok(()))
+    }
+
+    /// The same for a document in which more goes with a token than its client.
+    pub(crate) fn prepared_also(
+        self,
+        file: Loaded,
+        request: &WriteRequest,
+        records: &[Record],
+        also: Also<'_>,
+    ) -> Box<dyn Prepared> {
         let mut editor = TextEditor {
             splice: Splice::new(self.format, file.bytes(), self.root),
             notes: Vec::new(),
             insert: self.insert,
+            also,
         };
         let changes = changes(self.entries, records, self.taken, &mut editor);
         let TextEditor {
