@@ -252,6 +252,7 @@ mod tests {
             ("mastodon-el/encrypted.plstore", "mastodon-el"),
             ("tuba-tootle/tootle-0.2/accounts.json", "tootle"),
             ("tuba-tootle/tootle-1.0", "tootle"),
+            ("tuba-tootle/tuba-secrets.json", "tuba"),
             ("toot", "toot"),
             ("toot/config.json", "toot"),
             ("toot/config-empty.json", "toot"),

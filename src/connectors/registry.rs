@@ -41,6 +41,7 @@ const ALL: &[&dyn Source] = &[
     &clients::MastodonAsync,
     &clients::MastodonEl,
     &clients::Tootle,
+    &clients::Tuba,
     &clients::MastodonPy,
     &clients::Dotenv,
     &Json,

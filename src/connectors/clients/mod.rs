@@ -10,6 +10,7 @@ mod mastodon_py;
 mod thedesk;
 mod toot;
 mod tootle;
+mod tuba;
 mod tut;
 
 pub use dotenv::Dotenv;
@@ -21,4 +22,5 @@ pub use mastodon_py::MastodonPy;
 pub use thedesk::TheDesk;
 pub use toot::Toot;
 pub use tootle::Tootle;
+pub use tuba::Tuba;
 pub use tut::Tut;
