@@ -41,112 +41,150 @@ pub(crate) fn changes<P>(
     taken: Taken,
     editor: &mut dyn Editor<P>,
 ) -> Vec<PlannedChange> {
-    let mut claimed = BTreeSet::new();
-    let changes =
-        records.iter().map(
-            |record| match one(entries, record, taken, editor, &mut claimed) {
-                Ok((action, detail)) => change(record, action, detail),
-                Err(why) => change(record, Action::Refuse, why),
-            },
-        );
+    let mut work = Work {
+        entries,
+        taken,
+        editor,
+        updated: BTreeSet::new(),
+        inserted: BTreeSet::new(),
+    };
+    let changes = records.iter().map(|record| match work.one(record) {
+        Ok((action, detail)) => change(record, action, detail),
+        Err(why) => change(record, Action::Refuse, why),
+    });
     changes.collect()
 }
 
-fn one<P>(
-    entries: &[Entry<P>],
-    record: &Record,
+struct Work<'a, P> {
+    entries: &'a [Entry<P>],
     taken: Taken,
-    editor: &mut dyn Editor<P>,
-    claimed: &mut BTreeSet<(Domain, Option<String>)>,
-) -> Result<(Action, String), String> {
-    let is_token = |text: &str| !text.is_empty() && values::is_visible(text);
-    if !is_token(record.access_token.expose()) {
-        return Err("the token holds characters that no client can use".to_owned());
-    }
-    let chosen = chosen(entries, record, taken)?;
-    let name = record.user.name().map(str::to_ascii_lowercase);
-    if !claimed.insert((record.instance.clone(), name)) {
-        return Err("another record of this restore is for the same account".to_owned());
-    }
-    let Some(first) = chosen.first() else {
-        let name = record.user.name();
-        if name.is_some_and(|name| !values::is_user_name(name)) {
-            return Err("its user name holds characters that no client can use".to_owned());
-        }
-        let added = editor.insert(record)?;
-        return Ok((Action::Insert, format!("{added} is added")));
-    };
-    if let Some(why) = chosen.iter().find_map(|entry| entry.skipped.as_ref()) {
-        return Err(format!("{}: {}", first.label, why.what));
-    }
-    let mut changes = false;
-    for entry in &chosen {
-        changes |= editor.update(entry, record)?;
-    }
-    Ok(if changes {
-        let what = format!("{} gets the token of the vault", first.label);
-        (Action::Update, what)
-    } else {
-        let what = format!("{} holds it already", first.label);
-        (Action::Unchanged, what)
-    })
+    editor: &'a mut dyn Editor<P>,
+    /// Entries that a record has already, by their places in the list.
+    updated: BTreeSet<usize>,
+    /// Accounts that are added already.
+    inserted: BTreeSet<(Domain, String)>,
 }
 
-/// The entries that hold the record's account; none, if it has to be added.
-fn chosen<'e, P>(
-    entries: &'e [Entry<P>],
-    record: &Record,
-    taken: Taken,
-) -> Result<Vec<&'e Entry<P>>, String> {
-    let api = record.app.base_url.as_deref().and_then(values::instance);
-    let is_there = |entry: &&Entry<P>| {
-        let mut instances = entry.instances();
-        instances.any(|domain| domain == record.instance || Some(&domain) == api.as_ref())
-    };
-    let holds = |entry: &&Entry<P>| {
-        let token = entry.token.as_ref();
-        token.and_then(|text| values::secret(text).ok()) == Some(record.access_token.expose())
-    };
-    let there: Vec<_> = entries.iter().filter(is_there).collect();
-    let name = record.user.name();
-    let named = |entry: &&Entry<P>| match (entry.user_name(), name) {
-        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
-        _ => false,
-    };
-    let mut fitting: Vec<_> = there.iter().copied().filter(named).collect();
-    if fitting.is_empty() {
-        // A client that doesn't say whose token it is.
-        let nameless = there.iter().copied();
-        fitting = nameless
-            .filter(|entry| entry.user_name().is_none())
-            .collect();
+impl<P> Work<'_, P> {
+    fn one(&mut self, record: &Record) -> Result<(Action, String), String> {
+        let token = record.access_token.expose();
+        if token.is_empty() || !values::is_visible(token) {
+            return Err("the token holds characters that no client can use".to_owned());
+        }
+        let entries = self.entries_of(record)?;
+        if entries.is_empty() {
+            self.insert(record)
+        } else {
+            self.update(&entries, record)
+        }
     }
-    if fitting.is_empty() && name.is_none() {
-        fitting = there.iter().copied().filter(holds).collect();
-    }
-    if taken == Taken::AsOne || fitting.len() < 2 {
-        return match (&fitting.is_empty(), &record.user) {
-            (true, User::Application) => {
-                Err("it is an application's own token: no account holds it".to_owned())
+
+    fn insert(&mut self, record: &Record) -> Result<(Action, String), String> {
+        let name = match &record.user {
+            User::Named(name) if values::is_user_name(name) => name.to_ascii_lowercase(),
+            User::Named(_) => {
+                return Err("its user name holds characters that no client can use".to_owned());
             }
-            (true, User::Unknown) => Err(
-                "whose token it is is not known, and no account of the client holds it".to_owned(),
-            ),
-            _ => Ok(fitting),
+            User::Unknown => {
+                return Err(
+                    "whose token it is is not known, and no account of the client holds it"
+                        .to_owned(),
+                );
+            }
+            User::Application => {
+                return Err("it is an application's own token: no account holds it".to_owned());
+            }
         };
+        if !self.inserted.insert((record.instance.clone(), name)) {
+            return Err(TWICE.to_owned());
+        }
+        let added = self.editor.insert(record)?;
+        Ok((Action::Insert, format!("{added} is added")))
     }
-    match fitting.iter().find(|entry| holds(entry)) {
-        Some(entry) => Ok(vec![entry]),
-        None => Err(format!(
+
+    fn update(&mut self, entries: &[usize], record: &Record) -> Result<(Action, String), String> {
+        if entries.iter().any(|at| !self.updated.insert(*at)) {
+            return Err(TWICE.to_owned());
+        }
+        let entries: Vec<_> = entries
+            .iter()
+            .filter_map(|at| self.entries.get(*at))
+            .collect();
+        if let Some((label, why)) = entries
+            .iter()
+            .find_map(|entry| Some((&entry.label, entry.skipped.as_ref()?)))
+        {
+            return Err(format!("{label}: {}", why.what));
+        }
+        let mut changes = false;
+        for entry in &entries {
+            changes |= self.editor.update(entry, record)?;
+        }
+        let label = entries.first().map_or("", |entry| entry.label.as_str());
+        let is_nameless = entries.iter().all(|entry| entry.user_name().is_none());
+        Ok(
+            match (changes, is_nameless && record.user.name().is_some()) {
+                (true, false) => (
+                    Action::Update,
+                    format!("{label} gets the token of the vault"),
+                ),
+                (true, true) => (
+                    Action::Update,
+                    format!(
+                        "{label} (whose account it is, the client doesn't say) gets the token of the vault"
+                    ),
+                ),
+                (false, _) => (Action::Unchanged, format!("{label} holds it already")),
+            },
+        )
+    }
+
+    /// The places of the entries that hold the record's account; none, if it has to be added.
+    fn entries_of(&self, record: &Record) -> Result<Vec<usize>, String> {
+        let api = record.app.base_url.as_deref().and_then(values::instance);
+        let there = self.entries.iter().enumerate().filter(|(_, entry)| {
+            let mut instances = entry.instances();
+            instances.any(|domain| domain == record.instance || Some(&domain) == api.as_ref())
+        });
+        let there: Vec<_> = there.collect();
+        let holds = |entry: &Entry<P>| {
+            let token = entry.token.as_ref();
+            token.and_then(|text| values::secret(text).ok()) == Some(record.access_token.expose())
+        };
+        let places = |is_fitting: &dyn Fn(&Entry<P>) -> bool| -> Vec<usize> {
+            let fitting = there.iter().filter(|(_, entry)| is_fitting(entry));
+            fitting.map(|(at, _)| *at).collect()
+        };
+        let mut fitting = match record.user.name() {
+            Some(name) => places(&|entry| {
+                let known = entry.user_name();
+                known.is_some_and(|known| known.eq_ignore_ascii_case(name))
+            }),
+            None => places(&holds),
+        };
+        if !fitting.is_empty() && self.taken == Taken::AsOne {
+            return Ok(fitting);
+        }
+        if fitting.is_empty() {
+            // A client that doesn't say whose token it is.
+            fitting = places(&|entry| entry.user_name().is_none());
+        }
+        if fitting.len() < 2 {
+            return Ok(fitting);
+        }
+        let fitting = there.iter().filter(|(at, _)| fitting.contains(at));
+        if let Some((at, _)) = fitting.clone().find(|(_, entry)| holds(entry)) {
+            return Ok(vec![*at]);
+        }
+        let labels: Vec<_> = fitting.map(|(_, entry)| entry.label.as_str()).collect();
+        Err(format!(
             "several accounts could be meant ({}): remove all but one in the client first",
-            fitting
-                .iter()
-                .map(|entry| entry.label.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        )),
+            labels.join(", ")
+        ))
     }
 }
+
+const TWICE: &str = "another record of this restore is for the same account";
 
 /// The client that the token was issued to, where both parts are known and can be written.
 pub(crate) fn client_of(record: &Record) -> Option<(&str, &str)> {

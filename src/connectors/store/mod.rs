@@ -6,6 +6,8 @@
 
 mod changes;
 mod entry;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub(crate) use changes::{Editor, Taken, changes, client_of};
