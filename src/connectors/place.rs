@@ -73,6 +73,18 @@ pub(crate) fn replace(
     })
 }
 
+/// Makes a file where nothing may be, mode 0600.
+pub(crate) fn create(path: &Path, contents: &[u8]) -> Result<(), Error> {
+    let path = path.to_owned();
+    files::write_new(&path, contents).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::Changed { path },
+        _ => Error::NotWritable {
+            path,
+            detail: error.to_string(),
+        },
+    })
+}
+
 /// The entries of a folder, sorted by name.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     files::entries(folder, MAX_ENTRIES).map_err(|source| Error::Io {

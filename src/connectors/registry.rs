@@ -39,6 +39,7 @@ const ALL: &[&dyn Source] = &[
     &clients::Tut,
     &clients::Madonctl,
     &clients::MastodonAsync,
+    &clients::MastodonArchive,
     &clients::MastodonEl,
     &clients::Tootle,
     &clients::Tuba,

@@ -291,31 +291,31 @@ fn import(
 }
 
 /// What a file holds, by the shape of its lines.
-enum Shape {
+pub(super) enum Shape {
     User(UserFile),
     Client(ClientFile),
 }
 
 /// A value and where it stands.
-type Line = (Zeroizing<String>, Range<usize>);
+pub(super) type Line = (Zeroizing<String>, Range<usize>);
 
-struct UserFile {
-    token: Line,
-    base_url: Option<String>,
-    client_id: Option<Line>,
-    client_secret: Option<Line>,
+pub(super) struct UserFile {
+    pub(super) token: Line,
+    pub(super) base_url: Option<String>,
+    pub(super) client_id: Option<Line>,
+    pub(super) client_secret: Option<Line>,
 }
 
-struct ClientFile {
-    client_id: String,
-    client_secret: Secret,
-    base_url: Option<String>,
-    name: Option<String>,
+pub(super) struct ClientFile {
+    pub(super) client_id: String,
+    pub(super) client_secret: Secret,
+    pub(super) base_url: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 impl ClientFile {
     /// The library refuses a pair whose API addresses differ.
-    fn may_be_of(&self, user: &UserFile) -> bool {
+    pub(super) fn may_be_of(&self, user: &UserFile) -> bool {
         match (&self.base_url, &user.base_url) {
             (Some(one), Some(other)) => values::instance(one) == values::instance(other),
             _ => true,
@@ -324,7 +324,7 @@ impl ClientFile {
 }
 
 impl Shape {
-    fn of(bytes: &[u8]) -> Result<Self, Problem> {
+    pub(super) fn of(bytes: &[u8]) -> Result<Self, Problem> {
         let mut lines = Lines::of(bytes)?.0.into_iter();
         let lines = [lines.next(), lines.next(), lines.next(), lines.next()];
         match lines {
@@ -435,4 +435,4 @@ fn secret_files(path: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// Four lines.
-const MAX_BYTES: u64 = 64 << 10;
+pub(super) const MAX_BYTES: u64 = 64 << 10;
