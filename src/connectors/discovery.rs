@@ -247,6 +247,14 @@ mod tests {
 
     #[test]
     fn files_and_folders_are_recognised_by_what_they_hold() {
+        #[cfg(feature = "sqlite")]
+        for (path, name) in [
+            ("tusky/v30", "tusky"),
+            ("tusky/v70", "tusky"),
+            ("tusky/v70/databases/tuskyDB", "tusky"),
+        ] {
+            assert_eq!(recognised(&data(path)).unwrap(), name, "{path}");
+        }
         for (path, name) in [
             ("mastodon-el/mastodon.plstore", "mastodon-el"),
             ("mastodon-el/encrypted.plstore", "mastodon-el"),

@@ -43,6 +43,8 @@ const ALL: &[&dyn Source] = &[
     &clients::MastodonEl,
     &clients::Tootle,
     &clients::Tuba,
+    #[cfg(feature = "sqlite")]
+    &clients::Tusky,
     &clients::MastodonPy,
     &clients::Dotenv,
     &Json,

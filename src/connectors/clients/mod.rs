@@ -12,6 +12,8 @@ mod thedesk;
 mod toot;
 mod tootle;
 mod tuba;
+#[cfg(feature = "sqlite")]
+mod tusky;
 mod tut;
 
 pub use dotenv::Dotenv;
@@ -25,4 +27,6 @@ pub use thedesk::TheDesk;
 pub use toot::Toot;
 pub use tootle::Tootle;
 pub use tuba::Tuba;
+#[cfg(feature = "sqlite")]
+pub use tusky::Tusky;
 pub use tut::Tut;

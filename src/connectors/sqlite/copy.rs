@@ -71,7 +71,7 @@ impl Files {
     /// Whether a transaction was interrupted and has to be rolled back ("hot"). A journal that is empty or begins with
     /// zeros is what ended ones leave in the modes TRUNCATE and PERSIST (SQLite, "Atomic commit", section 4.4).
     pub(super) fn has_hot_journal(&self) -> bool {
-        let journal = self.journal.as_ref().map(|file| file.bytes());
+        let journal = self.journal.as_ref().map(Loaded::bytes);
         journal.is_some_and(|bytes| bytes.first().is_some_and(|&byte| byte != 0))
     }
 

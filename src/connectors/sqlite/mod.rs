@@ -33,6 +33,10 @@ use crate::{
 
 use copy::{Files, MAIN, copy_of};
 
+#[cfg_attr(
+    not(test),
+    expect(unused_imports, reason = "for clients that take new accounts")
+)]
 pub(crate) use rusqlite::types::Value;
 pub(crate) use write::Writer;
 
@@ -127,6 +131,25 @@ impl Database {
         columns().map_err(|error| self.malformed(&error))
     }
 
+    /// Makes sure that it has this table with these columns: that it is the database of the client that is meant.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when one is missing.
+    pub(crate) fn require(&self, table: &str, columns: &[&str]) -> Result<(), Error> {
+        let there = self.columns(table)?;
+        if there.is_empty() {
+            return Err(Problem(format!("it has no table \"{table}\"")).at(&self.path));
+        }
+        let missing = columns.iter().find(|column| !has_column(&there, column));
+        match missing {
+            Some(column) => {
+                let what = format!("its table \"{table}\" has no column \"{column}\"");
+                Err(Problem(what).at(&self.path))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The rows of a table in the order of their numbers, with those of these columns that it has.
     ///
     /// # Errors
@@ -137,12 +160,12 @@ impl Database {
         table: &'static str,
         columns: &[&'static str],
     ) -> Result<Vec<Row>, Error> {
+        self.require(table, &[])?;
         let there = self.columns(table)?;
-        if there.is_empty() {
-            return Err(Problem(format!("it has no table \"{table}\"")).at(&self.path));
-        }
-        let is_there = |column: &&&str| there.iter().any(|name| name.eq_ignore_ascii_case(column));
-        let columns: Vec<_> = columns.iter().filter(is_there).copied().collect();
+        let columns = columns.iter().copied();
+        let columns: Vec<_> = columns
+            .filter(|column| has_column(&there, column))
+            .collect();
         let rows = self.select(table, &columns);
         let rows = rows.map_err(|error| self.malformed(&error))?;
         if rows.len() > MAX_ROWS {
@@ -153,9 +176,10 @@ impl Database {
     }
 
     fn select(&self, table: &str, columns: &[&'static str]) -> rusqlite::Result<Vec<Row>> {
-        let names: String = columns.iter().map(|name| format!(", \"{name}\"")).collect();
-        let limit = MAX_ROWS + 1;
-        let sql = format!("SELECT rowid{names} FROM \"{table}\" ORDER BY rowid LIMIT {limit}");
+        let quoted = columns.iter().map(|name| format!("\"{name}\""));
+        let names: Vec<_> = std::iter::once("rowid".to_owned()).chain(quoted).collect();
+        let (names, limit) = (names.join(", "), MAX_ROWS + 1);
+        let sql = format!("SELECT {names} FROM \"{table}\" ORDER BY rowid LIMIT {limit}");
         let mut statement = self.connection.prepare(&sql)?;
         let rows = statement.query_map((), |row| {
             let number = row.get(0)?;
@@ -256,6 +280,10 @@ impl Row {
             .find(|(name, _)| *name == column)
             .map(|(_, cell)| cell)
     }
+}
+
+fn has_column(there: &[String], column: &str) -> bool {
+    there.iter().any(|name| name.eq_ignore_ascii_case(column))
 }
 
 /// Makes sure that these are the first pages of a SQLite database (SQLite, "Database file format", section 1.3), and

@@ -129,6 +129,11 @@ impl Writer {
         Ok(self.database.connection.last_insert_rowid())
     }
 
+    /// Whether anything changed so far.
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.written.is_empty()
+    }
+
     fn execute(
         &mut self,
         table: &'static str,
@@ -226,9 +231,10 @@ impl Writer {
                 source,
             })
         };
-        let wal = match database.copy.file(WAL).exists() {
-            true => read(WAL)?,
-            false => Zeroizing::default(),
+        let wal = if database.copy.file(WAL).exists() {
+            read(WAL)?
+        } else {
+            Zeroizing::default()
         };
         let written = Written {
             main: read(MAIN)?,

@@ -192,3 +192,14 @@ pub(crate) fn client_of(record: &Record) -> Option<(&str, &str)> {
     let secret = record.app.client_secret.as_ref()?.expose();
     (values::is_visible(id) && values::is_visible(secret)).then_some((id, secret))
 }
+
+/// What to say of an entry whose token changes, and whose client can't: the one that the token was issued to is not
+/// known. `held` is the client_id in the entry.
+pub(crate) fn kept_client(label: &str, held: Option<&str>, record: &Record) -> Option<String> {
+    let is_same = record.app.client_id.as_deref() == held;
+    (!is_same && client_of(record).is_none()).then(|| {
+        format!(
+            "{label}: client_id and client_secret stay: those that the token was issued to are not known"
+        )
+    })
+}

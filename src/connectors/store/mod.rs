@@ -10,6 +10,6 @@ mod entry;
 mod tests;
 mod text;
 
-pub(crate) use changes::{Editor, Taken, changes, client_of};
+pub(crate) use changes::{Editor, Taken, changes, client_of, kept_client};
 pub(crate) use entry::{Entry, Skipped, Text, import};
 pub(crate) use text::{Insert, Spans, TextPlan, in_place_of, spans, text_of};

@@ -13,7 +13,7 @@ use crate::{
     model::Record,
 };
 
-use super::{Editor, Entry, Taken, Text, changes, client_of};
+use super::{Editor, Entry, Taken, Text, changes, client_of, kept_client};
 
 /// Where the strings of an entry stand.
 #[derive(Clone, Copy)]
@@ -69,12 +69,8 @@ impl<'a> Editor<Option<Spans<'a>>> for TextEditor<'_> {
                     self.splice.set(secret, ours.1)
                 }
                 (Some((id, _)), None) => {
-                    if record.app.client_id.as_deref() != id.text() {
-                        self.notes.push(format!(
-                            "{}: client_id and client_secret stay: those that the token was issued to are not known",
-                            entry.label
-                        ));
-                    }
+                    let note = kept_client(&entry.label, id.text(), record);
+                    self.notes.extend(note);
                     Ok(())
                 }
                 (None, _) => Ok(()),
