@@ -261,6 +261,8 @@ mod tests {
             ("tuba-tootle/tootle-0.2/accounts.json", "tootle"),
             ("tuba-tootle/tootle-1.0", "tootle"),
             ("tuba-tootle/tuba-secrets.json", "tuba"),
+            ("tokodon/Tokodon-old.conf", "tokodon"),
+            ("tokodon/tokodonstaterc", "tokodon"),
             ("toot", "toot"),
             ("toot/config.json", "toot"),
             ("toot/config-empty.json", "toot"),

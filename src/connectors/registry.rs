@@ -43,6 +43,7 @@ const ALL: &[&dyn Source] = &[
     &clients::MastodonEl,
     &clients::Tootle,
     &clients::Tuba,
+    &clients::Tokodon,
     #[cfg(feature = "sqlite")]
     &clients::Tusky,
     &clients::MastodonPy,

@@ -8,6 +8,7 @@
 mod edits;
 pub mod env;
 mod format;
+pub mod ini;
 pub mod json;
 mod lisp;
 mod splice;
