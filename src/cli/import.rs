@@ -128,6 +128,12 @@ fn connector(
 /// The connector of this name.
 pub(crate) fn find(name: &str) -> Result<&'static dyn Source, Failure> {
     connectors::find(name).ok_or_else(|| {
+        if let Some(feature) = connectors::lacking(name) {
+            let what = format!("this tuskvault was built without feature `{feature}`");
+            return Failure::usage(format!("{what}, which \"{name}\" needs")).hint(format!(
+                "`cargo install --path . --features {feature}` builds one with it"
+            ));
+        }
         let failure = Failure::usage(format!("there is no connector \"{name}\""));
         failure.hint(did_you_mean(name, connectors::sources()))
     })

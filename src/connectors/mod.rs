@@ -30,7 +30,7 @@ use crate::model::{Domain, Outcome, Plan, Record, Snapshot};
 
 pub use discovery::{Found, discover, recognise};
 pub use error::Error;
-pub use registry::{all, find, sinks, sources};
+pub use registry::{all, find, lacking, sinks, sources};
 pub use surroundings::Surroundings;
 
 /// A place that tokens can be read from.

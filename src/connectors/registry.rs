@@ -12,6 +12,21 @@ pub fn find(name: &str) -> Option<&'static dyn Source> {
     ALL.iter().copied().find(|source| source.name() == name)
 }
 
+/// The feature that this build would need for a connector.
+pub fn lacking(name: &str) -> Option<&'static str> {
+    let mut optional = OPTIONAL.iter();
+    let (_, feature) = optional.find(|(optional, _)| *optional == name)?;
+    (!sources().any(|source| source == name)).then_some(feature)
+}
+
+/// Connectors that need a feature of the build.
+const OPTIONAL: &[(&str, &str)] = &[
+    ("chromium", "chromium"),
+    ("fedilab", "sqlite"),
+    ("postgres", "postgres"),
+    ("tusky", "sqlite"),
+];
+
 /// Names of the connectors that read.
 pub fn sources() -> impl Iterator<Item = &'static str> {
     ALL.iter()

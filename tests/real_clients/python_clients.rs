@@ -165,7 +165,7 @@ from mastodon_archive.core import App
 for step in ["log_in", "auth_request_url"]:
     setattr(Mastodon, step, functools.partialmethod(getattr(Mastodon, step), allow_http=True))
 out, sys.stdout, sys.stdin = sys.stdout, io.StringIO(), io.StringIO("code\n")
-app = App("ada@mastodon.example", scopes=["read", "write"])
+app = App("ada@mastodon.example", scopes=["read", "write"], version_check="none")
 app.url = sys.argv[1] if len(sys.argv) > 1 else url
 client = app.login()
 print(json.dumps([url, client.access_token, client.client_id, client.client_secret]), file=out)
@@ -280,7 +280,7 @@ class Server(BaseHTTPRequestHandler):
     def do_GET(self):
         grants = ["authorization_code"]
         pages = {"token_endpoint": url + "/oauth/token", "authorization_endpoint": url + "/oauth/authorize"}
-        self.send({"version": "4.4.0", "grant_types_supported": grants} | pages)
+        self.send({"version": "4.4.0", "api_versions": {"mastodon": 6}, "grant_types_supported": grants} | pages)
     def send(self, answer):
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
