@@ -61,6 +61,7 @@ const ALL: &[&dyn Source] = &[
     &clients::Tokodon,
     #[cfg(feature = "sqlite")]
     &clients::Tusky,
+    &clients::Web,
     &clients::MastodonPy,
     &clients::Dotenv,
     &Json,

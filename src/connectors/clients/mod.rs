@@ -16,6 +16,7 @@ mod tuba;
 #[cfg(feature = "sqlite")]
 mod tusky;
 mod tut;
+mod web;
 
 pub use dotenv::Dotenv;
 pub use generic::Generic;
@@ -32,3 +33,4 @@ pub use tuba::Tuba;
 #[cfg(feature = "sqlite")]
 pub use tusky::Tusky;
 pub use tut::Tut;
+pub use web::Web;
