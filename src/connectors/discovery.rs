@@ -256,6 +256,8 @@ mod tests {
             assert_eq!(recognised(&data(path)).unwrap(), name, "{path}");
         }
         for (path, name) in [
+            ("bitlbee-mastodon", "bitlbee"),
+            ("bitlbee-mastodon/ada.xml", "bitlbee"),
             ("mastodon-el/mastodon.plstore", "mastodon-el"),
             ("mastodon-el/encrypted.plstore", "mastodon-el"),
             ("tuba-tootle/tootle-0.2/accounts.json", "tootle"),

@@ -62,6 +62,7 @@ const ALL: &[&dyn Source] = &[
     #[cfg(feature = "sqlite")]
     &clients::Tusky,
     &clients::Web,
+    &clients::Bitlbee,
     &clients::MastodonPy,
     &clients::Dotenv,
     &Json,

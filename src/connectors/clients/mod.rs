@@ -1,6 +1,7 @@
 //! One file per client app: where it keeps its store, what stands where in it, how to put a token back, and the
 //! evidence for all of that.
 
+mod bitlbee;
 pub mod dotenv;
 mod generic;
 mod madonctl;
@@ -18,6 +19,7 @@ mod tusky;
 mod tut;
 mod web;
 
+pub use bitlbee::Bitlbee;
 pub use dotenv::Dotenv;
 pub use generic::Generic;
 pub use madonctl::Madonctl;
