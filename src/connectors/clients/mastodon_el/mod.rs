@@ -97,16 +97,6 @@ impl Source for MastodonEl {
     fn sink(&self) -> Option<&dyn Sink> {
         Some(self)
     }
-
-    fn programs(&self) -> &'static [&'static str] {
-        &[
-            "emacs",
-            "emacs-gtk",
-            "emacs-pgtk",
-            "emacs-nox",
-            "emacs-lucid",
-        ]
-    }
 }
 
 impl Sink for MastodonEl {
