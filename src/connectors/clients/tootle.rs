@@ -108,15 +108,15 @@ fn path(path: PathBuf) -> Result<PathBuf, Error> {
 struct Layout {
     token: &'static str,
     client: (&'static str, &'static str),
+    /// What else is always there.
+    mark: &'static str,
 }
 
 /// How an account is laid out. Tuba's secrets have the names of 1.0, and a backend besides.
 fn layout(account: &Node) -> Option<&'static Layout> {
-    let has = |layout: &&Layout| account.get(layout.token).is_some();
-    let layout = LAYOUTS.iter().find(has)?;
-    let is_ours = account.get("instance").is_some()
-        && account.get(layout.client.1).is_some()
-        && account.get("backend").is_none();
+    let has = |key: &str| account.get(key).is_some();
+    let layout = LAYOUTS.iter().find(|layout| has(layout.token))?;
+    let is_ours = has("instance") && has(layout.client.1) && has(layout.mark) && !has("backend");
     is_ours.then_some(layout)
 }
 
@@ -178,14 +178,17 @@ const LAYOUTS: [Layout; 3] = [
     Layout {
         token: "access-token",
         client: ("client-id", "client-secret"),
+        mark: "username",
     },
     Layout {
         token: "token",
         client: ("id", "secret"),
+        mark: "hash",
     },
     Layout {
         token: "access_token",
         client: ("id", "secret"),
+        mark: "hash",
     },
 ];
 const PROGRAM: Program = Program {
@@ -361,17 +364,17 @@ mod tests {
         for (text, tokens, completeness) in [
             ("[]", 0, Completeness::Complete),
             (
-                r#"[{"instance":"https://m.example","token":5,"secret":"s"}]"#,
+                r#"[{"instance":"https://m.example","token":5,"secret":"s","hash":"test"}]"#,
                 0,
                 Completeness::Partial,
             ),
             (
-                r#"[{"instance":"https://m.example","token":"","secret":"s"}]"#,
+                r#"[{"instance":"https://m.example","token":"","secret":"s","hash":"test"}]"#,
                 0,
                 Completeness::Complete,
             ),
             (
-                r#"[{"instance":"https://m.example","token":"t1","token":"t2","secret":"s","id":1e999},{}]"#,
+                r#"[{"instance":"https://m.example","token":"t1","token":"t2","secret":"s","hash":"test","id":1e999},{}]"#,
                 1,
                 Completeness::Partial,
             ),
@@ -389,6 +392,7 @@ mod tests {
             "[1]",
             "[{}]",
             r#"[{"instance":"https://m.example","token":"t"}]"#,
+            r#"[{"instance":"https://m.example","access_token":"t","secret":"s","id":"i"}]"#,
             r#"[{"instance":"https://m.example","access-token":"t","client-secret":"s","backend":"mastodon"}]"#,
         ] {
             let (_folder, path) = copied(OLD);
