@@ -62,6 +62,8 @@ const ALL: &[&dyn Source] = &[
     #[cfg(feature = "sqlite")]
     &clients::Tusky,
     &clients::Web,
+    #[cfg(feature = "chromium")]
+    &clients::Chromium,
     &clients::Bitlbee,
     &clients::MastodonPy,
     &clients::Dotenv,

@@ -2,6 +2,8 @@
 //! evidence for all of that.
 
 mod bitlbee;
+#[cfg(feature = "chromium")]
+mod chromium;
 pub mod dotenv;
 mod generic;
 mod madonctl;
@@ -20,6 +22,8 @@ mod tut;
 mod web;
 
 pub use bitlbee::Bitlbee;
+#[cfg(feature = "chromium")]
+pub use chromium::Chromium;
 pub use dotenv::Dotenv;
 pub use generic::Generic;
 pub use madonctl::Madonctl;

@@ -14,6 +14,9 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "chromium")]
+pub(super) use storage::entries as stored;
+
 use std::path::{Path, PathBuf};
 
 use crate::{

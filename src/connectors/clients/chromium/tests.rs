@@ -1,0 +1,172 @@
+use std::{fs, path::PathBuf};
+
+use super::*;
+use crate::connectors::testing::{copied, data, read, records, warnings};
+
+const SAMPLE: &str = "thedesk/leveldb";
+
+/// A database of these keys and values, in a folder.
+fn database(folder: &Path, rows: &[(&[u8], &[u8])]) {
+    let memory = rusty_leveldb::in_memory();
+    let env = memory.env.clone();
+    let mut database = rusty_leveldb::DB::open("db", memory).unwrap();
+    for (key, value) in rows {
+        database.put(key, value).unwrap();
+    }
+    database.flush().unwrap();
+    database.close().unwrap();
+    for name in env.children(Path::new("db")).unwrap() {
+        let mut bytes = Vec::new();
+        let mut file = env
+            .open_sequential_file(&Path::new("db").join(&name))
+            .unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+}
+
+/// The accounts that are read at a path.
+fn held(path: &Path) -> Vec<String> {
+    let snapshot = Chromium.read(&read(path)).unwrap();
+    let held = records(&snapshot);
+    let held = held.iter().map(|record| {
+        let user = record.user.name().unwrap_or("?");
+        format!("{user}@{}", record.instance)
+    });
+    held.collect()
+}
+
+#[test]
+fn thedesks_accounts_come_out_of_its_storage_which_stays_as_it_was() {
+    let (folder, path) = copied(SAMPLE);
+    let profile = folder.path().join("TheDesk/Local Storage");
+    fs::create_dir_all(&profile).unwrap();
+    fs::rename(path, profile.join("leveldb")).unwrap();
+    let names = |path: &Path| -> Vec<(PathBuf, Vec<u8>)> {
+        let entries = place::entries(path).unwrap().into_iter();
+        entries
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect()
+    };
+    let before = names(&profile.join("leveldb"));
+    let expected = [
+        "ada@mastodon.example",
+        "b_orges@fosstodon.example",
+        "chiyo@mstdn.example.jp",
+        "ada_bot@mastodon.example",
+        "?@pseudo.example",
+    ];
+    for path in [
+        "TheDesk",
+        "TheDesk/Local Storage",
+        "TheDesk/Local Storage/leveldb",
+    ] {
+        assert_eq!(held(&folder.path().join(path)), expected, "{path}");
+    }
+    assert_eq!(names(&profile.join("leveldb")), before);
+}
+
+#[test]
+fn a_web_client_is_told_from_other_pages_that_have_such_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = fs::read(data("web-clients/phanpy-localstorage.json")).unwrap();
+    let dump: serde_json::Value = serde_json::from_slice(&dump).unwrap();
+    let mut rows = vec![
+        (b"VERSION".to_vec(), b"1".to_vec()),
+        (b"META:https://phanpy.example".to_vec(), vec![8, 1]),
+        (
+            b"_https://bank.example\0\x01accounts".to_vec(),
+            b"\x01[{\"iban\": 1}]".to_vec(),
+        ),
+        (
+            b"_https://other.example\0\x01accounts".to_vec(),
+            b"\x01no JSON".to_vec(),
+        ),
+    ];
+    for (key, value) in dump.as_object().unwrap() {
+        let key = [b"_https://phanpy.example\0\x01", key.as_bytes()].concat();
+        let units = value.as_str().unwrap().encode_utf16();
+        let value = [vec![0], units.flat_map(u16::to_le_bytes).collect()].concat();
+        rows.push((key, value));
+    }
+    let borrowed: Vec<_> = rows
+        .iter()
+        .map(|(key, value)| (&key[..], &value[..]))
+        .collect();
+    database(folder.path(), &borrowed);
+    let snapshot = Chromium.read(&read(folder.path())).unwrap();
+    assert_eq!(snapshot.completeness, crate::model::Completeness::Complete);
+    assert!(!held(folder.path()).is_empty());
+    assert!(
+        warnings(&snapshot)
+            .iter()
+            .all(|told| !told.contains("bank"))
+    );
+    // Without the client there is nothing here.
+    let folder = tempfile::tempdir().unwrap();
+    database(folder.path(), &borrowed[..4]);
+    let error = Chromium.read(&read(folder.path())).unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+}
+
+#[test]
+fn a_damaged_database_is_told_without_its_contents() {
+    let (_folder, path) = copied(SAMPLE);
+    let log = path.join("000003.log");
+    let whole = fs::read(&log).unwrap();
+    let current = fs::read(path.join("CURRENT")).unwrap();
+    for at in (0..whole.len()).step_by(97) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x41;
+        for bytes in [&bytes, &whole[..at]] {
+            fs::write(&log, bytes).unwrap();
+            if let Err(error) = Chromium.read(&read(&path)) {
+                let told = error.to_string();
+                assert!(
+                    told.contains("leveldb") && !told.contains("UJTFvdToYI8"),
+                    "{told}"
+                );
+            }
+        }
+    }
+    fs::write(&log, &whole).unwrap();
+    for other in [
+        b"".as_slice(),
+        b"MANIFEST-000009\n",
+        b"../../etc/passwd\n",
+        &[0xff; 64],
+    ] {
+        fs::write(path.join("CURRENT"), other).unwrap();
+        let error = Chromium.read(&read(&path)).unwrap_err();
+        assert!(matches!(error, Error::Malformed { .. }), "{error}");
+    }
+    fs::write(path.join("CURRENT"), current).unwrap();
+    assert_eq!(held(&path).len(), 5);
+    fs::remove_file(path.join("CURRENT")).unwrap();
+    let error = Chromium.read(&read(&path)).unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+}
+
+#[test]
+fn it_is_found_where_electron_and_the_stores_of_programs_keep_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path();
+    let surroundings = Surroundings {
+        home: home.to_owned(),
+        config: home.join(".config"),
+        ..Surroundings::default()
+    };
+    fs::create_dir_all(home.join("AppData/Local/Packages/53491Cutls.TheDesk_x")).unwrap();
+    let places = Chromium.usual_places(&surroundings);
+    for place in [
+        ".config/TheDesk",
+        ".config/thedesk-next",
+        ".config/Sengi",
+        "Library/Application Support/TheDesk",
+        "AppData/Roaming/TheDesk",
+        "AppData/Local/Packages/53491Cutls.TheDesk_x/LocalCache/Roaming/TheDesk",
+        "snap/thedesk/current/.config/TheDesk",
+    ] {
+        assert!(places.contains(&home.join(place).join(STORAGE)), "{place}");
+    }
+}
