@@ -294,6 +294,9 @@ mod tests {
             ("thedesk/export.thedeskconfig.json5", "thedesk"),
             ("thedesk/export-pretty-commented.json5", "thedesk"),
             ("thedesk/localstorage-v25.json", "thedesk"),
+            ("whalebird/v4", "whalebird"),
+            ("whalebird/v4/db/account.db", "whalebird"),
+            ("whalebird/v6/accounts-export.json", "whalebird"),
         ] {
             assert_eq!(recognised(&data(path)).unwrap(), name, "{path}");
             // Not by its name, but where that says whose tokens it holds.

@@ -50,6 +50,7 @@ const DATABASES: &[&str] = &[];
 
 const ALL: &[&dyn Source] = &[
     &clients::TheDesk,
+    &clients::Whalebird,
     &clients::Toot,
     &clients::Tut,
     &clients::Madonctl,

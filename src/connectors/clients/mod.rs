@@ -20,6 +20,7 @@ mod tuba;
 mod tusky;
 mod tut;
 mod web;
+mod whalebird;
 
 pub use bitlbee::Bitlbee;
 #[cfg(feature = "chromium")]
@@ -40,3 +41,4 @@ pub use tuba::Tuba;
 pub use tusky::Tusky;
 pub use tut::Tut;
 pub use web::Web;
+pub use whalebird::Whalebird;
