@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tuskvault::{
     connectors::{self, json, postgres},
     crypto::{Credentials, KdfParams, KeyFile, Passphrase},
-    document::{Format, Kind, Node, Splice, env},
+    document::{Format, Kind, Node, Splice, env, ini},
     model::{Actor, Domain, Pattern, Secret, Selector, When},
     storage::{Access, LockedVault},
     vault::{ImportContext, Vault, fuzzing::read_as_every_block},
@@ -59,6 +59,15 @@ pub(crate) const ALL: &[Target] = &[
         name: "lisp",
         run: |data| document(Format::Lisp, data),
         seeds: &["mastodon-el"],
+    },
+    Target {
+        name: "ini",
+        run: |data| {
+            for dialect in [ini::Dialect::Qt, ini::Dialect::Kde] {
+                drop(ini::parse(dialect, data));
+            }
+        },
+        seeds: &["tokodon"],
     },
     Target {
         name: "env",
