@@ -2,10 +2,11 @@
 
 use std::{
     fs,
+    path::PathBuf,
     process::{Child, Command},
 };
 
-use crate::home::{Home, NEW, texts};
+use crate::home::{Home, INIT, NEW, mode, texts};
 
 /// A process that is called like a client.
 struct Client(Child);
@@ -78,4 +79,120 @@ fn discover_looks_into_every_home_of_a_disk_and_into_a_phone() {
     assert_eq!(texts(&runs, "source"), ["toot", "tut", "tut"]);
     home.run(&["backup", "--root", "disk", "--env-file", "x"])
         .exits(2);
+}
+
+/// Each client that is a text: its connector, a sample, and where it is in a home folder.
+const TEXTS: &[(&str, &str, &str)] = &[
+    (
+        "thedesk",
+        "thedesk/export.thedeskconfig.json5",
+        "Downloads/export.thedeskconfig.json5",
+    ),
+    (
+        "thedesk",
+        "thedesk/export-pretty-commented.json5",
+        "Downloads/export.thedeskconfig",
+    ),
+    ("tut", "tut/accounts.toml", ".config/tut/accounts.toml"),
+    (
+        "madonctl",
+        "madonctl/madonctl.yaml",
+        ".config/madonctl/madonctl.yaml",
+    ),
+    (
+        "madonctl",
+        "madonctl/madonctl.toml",
+        ".madonctl/madonctl.toml",
+    ),
+    (
+        "madonctl",
+        "madonctl/madonctl.json",
+        ".config/madonctl/madonctl.json",
+    ),
+    (
+        "mastodon-async",
+        "rust-crates/mastodon-data.toml",
+        "mastodon-data.toml",
+    ),
+    (
+        "mastodon-async",
+        "rust-crates/mastodon-data.json",
+        "mastodon-data.json",
+    ),
+    (
+        "mastodon-archive",
+        "mastodon-archive/mastodon.example.user.ada.secret",
+        "mastodon.example.user.ada.secret",
+    ),
+    (
+        "mastodon-el",
+        "mastodon-el/mastodon.plstore",
+        ".emacs.d/mastodon.plstore",
+    ),
+    (
+        "tootle",
+        "tuba-tootle/tootle-0.2/accounts.json",
+        ".config/com.github.bleakgrey.tootle/accounts.json",
+    ),
+    (
+        "tootle",
+        "tuba-tootle/tootle-1.0/accounts.json",
+        ".config/com.github.bleakgrey.tootle/accounts.json",
+    ),
+    ("tuba", "tuba-tootle/tuba-secrets.json", "dumps/tuba.json"),
+    (
+        "web",
+        "web-clients/elk-indexeddb-users.json",
+        "dumps/elk.json",
+    ),
+    (
+        "web",
+        "web-clients/phanpy-localstorage.json",
+        "dumps/phanpy.json",
+    ),
+    (
+        "web",
+        "web-clients/pinafore-localstorage.json",
+        "dumps/pinafore.json",
+    ),
+    (
+        "web",
+        "web-clients/sengi-localstorage.json",
+        "dumps/sengi.json",
+    ),
+];
+
+#[test]
+fn every_client_gets_its_earlier_file_back_byte_for_byte() {
+    for (connector, sample, place) in TEXTS {
+        let home = Home::new();
+        home.run(&INIT).ok();
+        let path = home.copy(sample, place);
+        home.run(&["import", "auto", place])
+            .ok()
+            .says(&format!("is for {connector}"));
+        let before = fs::read(&path).unwrap();
+        let records = home.json(&["export", "json", "--reveal"]);
+        let record = &records[0];
+        let (id, token) = (
+            &texts(&records, "id")[0],
+            record["access_token"].as_str().unwrap(),
+        );
+        home.edit(&path, token, NEW);
+        let edited = fs::read(&path).unwrap();
+        home.run(&["import", connector, "--path", place]).ok();
+        let restore = ["restore", id, "--to", connector, "--path", place];
+        home.run(&[&restore[..], &["--dry-run"]].concat())
+            .ok()
+            .prints("replace tk_");
+        assert!(fs::read(&path).unwrap() == edited, "{sample}");
+        let done = home.json(&[&restore[..], &["--yes"]].concat());
+        assert_eq!(texts(&done, "action"), ["updated"], "{sample}");
+        assert!(fs::read(&path).unwrap() == before, "{sample}");
+        let kept = PathBuf::from(done[0]["backup"].as_str().unwrap());
+        assert!(fs::read(&kept).unwrap() == edited, "{sample}");
+        assert_eq!(mode(&kept), 0o600, "{sample}");
+        let again = home.json(&[&restore[..], &["--yes"]].concat());
+        assert_eq!(texts(&again, "action"), ["unchanged"], "{sample}");
+    }
 }

@@ -111,8 +111,9 @@ impl Kept {
 
 /// The folder of the database: as named, or inside the user-data folder or profile that is.
 fn folder(path: &Path) -> Result<PathBuf, Error> {
-    let folders = ["", "leveldb", STORAGE, "Default/Local Storage/leveldb"];
-    let folders = &mut folders.iter().map(|folder| path.join(folder));
+    let inside = ["leveldb", STORAGE, "Default/Local Storage/leveldb"];
+    let inside = inside.map(|folder| path.join(folder));
+    let mut folders = std::iter::once(path.to_owned()).chain(inside);
     folders
         .find(|folder| folder.join("CURRENT").is_file())
         .ok_or_else(|| Error::NotFound {
