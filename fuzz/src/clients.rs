@@ -12,11 +12,18 @@ use crate::Target;
 /// One target per connector and name of the file.
 macro_rules! clients {
     ($($name:literal: $connector:literal $file:literal $seeds:expr,)*) => {
-        pub(crate) const ALL: &[Target] = &[$(Target {
-            name: $name,
-            run: |data| client($connector, $file, data),
-            seeds: &$seeds,
-        }),*];
+        pub(crate) const ALL: &[Target] = &[
+            $(Target {
+                name: $name,
+                run: |data| client($connector, $file, data),
+                seeds: &$seeds,
+            },)*
+            Target {
+                name: "chromium",
+                run: chromium,
+                seeds: &["thedesk/leveldb/000003.log"],
+            },
+        ];
     };
 }
 
@@ -30,6 +37,13 @@ clients! {
     "tootle": "tootle" "accounts.json" ["tuba-tootle/tootle-0.2", "tuba-tootle/tootle-1.0"],
     "tuba": "tuba" "secrets" ["tuba-tootle/tuba-secrets.json"],
     "web": "web" "dump.json" ["web-clients"],
+    "thedesk": "thedesk" "export.thedeskconfig.json5" ["thedesk"],
+    "whalebird": "whalebird" "account.db" ["whalebird/v4/db/account.db"],
+    "whalebird-json": "whalebird" "accounts.json" ["whalebird/v6"],
+    "madonctl": "madonctl" "madonctl.yaml" ["madonctl"],
+    "mastodon-async": "mastodon-async" "mastodon-data.toml" ["rust-crates"],
+    "mastodon-archive": "mastodon-archive" "mastodon.example.user.ada.secret" ["mastodon-archive"],
+    "tusky": "tusky" "tuskyDB" ["tusky/v30/databases", "tusky/v70/databases"],
     "mastodon-py": "mastodon-py" "bot.secret" ["mastodon-py"],
     "dotenv": "dotenv" ".env" ["dotenv"],
     "generic-json": "generic" "config.json" ["generic"],
@@ -37,16 +51,22 @@ clients! {
     "generic-yaml": "generic" "config.yaml" ["generic"],
 }
 
+/// The log of a LevelDB whose other files are sound.
+fn chromium(data: &[u8]) {
+    let folder = folder();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/thedesk/leveldb");
+    for name in ["CURRENT", "MANIFEST-000002"] {
+        fs::copy(sample.join(name), folder.path().join(name)).expect("a file");
+    }
+    fs::write(folder.path().join("000003.log"), data).expect("a file");
+    let connector = connectors::find("chromium").expect("there is one");
+    drop(connector.read(&request(folder.path())));
+}
+
 /// Reads a store; where it holds a token that can be replaced, replaces it, and reads that again.
 fn client(name: &str, file: &str, data: &[u8]) {
     let connector = connectors::find(name).expect("there is one");
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() {
-        tempfile::tempdir_in(memory)
-    } else {
-        tempfile::tempdir()
-    };
-    let folder = folder.expect("a folder");
+    let folder = folder();
     let path = folder.path().join(file);
     fs::write(&path, data).expect("a file");
     let Ok(snapshot) = connector.read(&request(&path)) else {
@@ -73,6 +93,17 @@ fn client(name: &str, file: &str, data: &[u8]) {
         tokens.any(|row| row.body.access_token.expose() == NEW),
         "what was written is there"
     );
+}
+
+/// A folder, in memory where there is such a place.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    folder.expect("a folder")
 }
 
 pub(crate) fn request(path: &Path) -> ReadRequest {

@@ -196,3 +196,26 @@ fn every_client_gets_its_earlier_file_back_byte_for_byte() {
         assert_eq!(texts(&again, "action"), ["unchanged"], "{sample}");
     }
 }
+
+#[test]
+fn the_docs_tell_of_every_connector_and_whether_it_writes() {
+    let docs = fs::read_to_string("docs/clients.md").unwrap();
+    let rows: Vec<Vec<&str>> = docs
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    for connector in tuskvault::connectors::all() {
+        let name = connector.name();
+        if name == "json" {
+            continue;
+        }
+        let mut rows = rows.iter().filter(|row| {
+            row.get(1)
+                .is_some_and(|cell| cell.contains(&format!("`{name}`")))
+        });
+        let writes: Vec<bool> = rows.by_ref().map(|row| row[4] != "no").collect();
+        assert!(!writes.is_empty(), "{name} is not in docs/clients.md");
+        assert_eq!(writes.contains(&true), connector.sink().is_some(), "{name}");
+    }
+}

@@ -264,6 +264,26 @@ dotenv.set_key('.env', 'MASTODON_API_BASE_URL', 'https://mastodon.example', quot
     }
 }
 
+#[test]
+fn the_script_of_the_docs_shows_a_token_of_bitlbee() {
+    let Some(python) = python() else { return };
+    let docs = fs::read_to_string("docs/clients.md").unwrap();
+    let script = docs.split("```python\n").nth(1).unwrap();
+    let script = script.split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let sample = fs::canonicalize("tests/data/bitlbee-mastodon/ada.xml").unwrap();
+    // There is no terminal to ask for the password.
+    let answered = format!("import getpass; getpass.getpass = lambda _: 'elephant9'\n{script}");
+    let shown = run(
+        &python,
+        folder.path(),
+        &answered,
+        &[sample.to_str().unwrap()],
+    );
+    let expected = "ada access_token=UJTFvdToYI8_-YG8jwL3AklYSeF3ucpc9nbffBBEl9U";
+    assert_eq!(shown.trim_end(), expected);
+}
+
 /// A server on the loopback device that registers every app and gives every code a token.
 const SERVER: &str = r#"
 import json, sys, threading
