@@ -296,6 +296,10 @@ mod tests {
             ("thedesk/localstorage-v25.json", "thedesk"),
             ("whalebird/v4", "whalebird"),
             ("whalebird/v4/db/account.db", "whalebird"),
+            #[cfg(feature = "sqlite")]
+            ("whalebird/v5", "whalebird"),
+            #[cfg(feature = "sqlite")]
+            ("whalebird/v5/whalebird.db", "whalebird"),
             ("whalebird/v6/accounts-export.json", "whalebird"),
         ] {
             assert_eq!(recognised(&data(path)).unwrap(), name, "{path}");

@@ -2,11 +2,14 @@
 //! file stays behind with tokens that still work: all are looked for.
 //!
 //! - 1.0 to 4.7: `db/account.db`, a file of lines ([`nedb`]).
+//! - 5.0 and 5.1: `db/whalebird.db`, an SQLite database (`database.rs`, with the feature `sqlite`).
 //! - 6.0 to 6.3: Chromium's IndexedDB, which can't be read; its accounts as a JSON list that the person made ([`export`]).
 //!
 //! Evidence for the places: Electron's `app.getPath("userData")`, `src/main/index.ts` (4.7: `db`, and `cache/account.db`,
 //! which holds other people's accounts).
 
+#[cfg(feature = "sqlite")]
+mod database;
 mod export;
 mod nedb;
 #[cfg(test)]
@@ -14,6 +17,8 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+#[cfg(not(feature = "sqlite"))]
+use crate::connectors::error::Problem;
 use crate::{
     connectors::{
         Error, Prepared, ReadRequest, Sink, Source, Specificity, Surroundings, WriteRequest,
@@ -71,6 +76,8 @@ impl Source for Whalebird {
                 nedb::Documents::parse(file.bytes()).is_ok_and(|it| it.holds_any())
             }
             Ok(Kept::Export(file)) => export::entries(file.bytes()).is_ok(),
+            #[cfg(feature = "sqlite")]
+            Ok(Kept::Database) => database::Tables::open(file).is_ok(),
             Err(_) => false,
         };
         stores.is_newer_seen || stores.files.iter().any(is_ours)
@@ -123,6 +130,8 @@ impl Sink for Whalebird {
         match Kept::load(file)? {
             Kept::Lines(file) => nedb::plan(file, request, records),
             Kept::Export(_) => refuse(NOT_WRITTEN),
+            #[cfg(feature = "sqlite")]
+            Kept::Database => database::plan(file, request, records),
         }
     }
 }
@@ -137,6 +146,11 @@ fn read_file(file: &Path, request: &ReadRequest, snapshot: &mut Snapshot) -> Res
         Kept::Export(loaded) => {
             let entries = export::entries(loaded.bytes()).map_err(|problem| problem.at(file))?;
             store::import(&entries, request, snapshot);
+        }
+        #[cfg(feature = "sqlite")]
+        Kept::Database => {
+            let tables = database::Tables::open(file)?;
+            store::import(&tables.entries(), request, snapshot);
         }
     }
     Ok(())
@@ -178,8 +192,9 @@ impl Stores {
             "db/account.db~",
             "account.db~",
         ];
-        let databases: &[&[&str]] = &[&lines];
-        let files = databases.iter().filter_map(|names| {
+        let database = ["db/whalebird.db", "whalebird.db"];
+        let generations: [&[&str]; 2] = [&lines, &database];
+        let files = generations.iter().filter_map(|names| {
             let mut files = names.iter().map(|name| folder.join(name));
             files.find(|file| file.is_file())
         });
@@ -196,12 +211,22 @@ impl Stores {
 enum Kept {
     Lines(Loaded),
     Export(Loaded),
+    #[cfg(feature = "sqlite")]
+    Database,
 }
 
 impl Kept {
     fn load(path: &Path) -> Result<Self, Error> {
         let file = place::load(NAME, path, place::MAX_BYTES)?;
         let bytes = file.bytes();
+        if bytes.starts_with(b"SQLite format 3\0") {
+            #[cfg(feature = "sqlite")]
+            return Ok(Self::Database);
+            #[cfg(not(feature = "sqlite"))]
+            return Err(
+                Problem("a build with the feature sqlite is needed to read it".to_owned()).at(path),
+            );
+        }
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         Ok(if text.trim_ascii_start().starts_with(b"[") {
             Self::Export(file)

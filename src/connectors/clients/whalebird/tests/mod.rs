@@ -1,3 +1,6 @@
+#[cfg(feature = "sqlite")]
+mod database;
+
 use std::fs;
 
 use super::*;
