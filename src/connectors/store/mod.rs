@@ -12,4 +12,4 @@ mod text;
 
 pub(crate) use changes::{Editor, Taken, changes, client_of, kept_client};
 pub(crate) use entry::{Entry, Skipped, Text, import};
-pub(crate) use text::{Insert, Spans, TextPlan, in_place_of, spans, text_of};
+pub(crate) use text::{Spans, TextPlan, in_place_of, spans, text_of};

@@ -7,7 +7,10 @@
 //!
 //! Nothing that is there is changed: a token that goes back is a further line, the whole document with other values.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use zeroize::Zeroizing;
 
@@ -30,18 +33,18 @@ use super::{APP, NAME, REDIRECT_URI};
 pub(super) struct Documents<'a> {
     bytes: &'a [u8],
     documents: Vec<Document>,
-    /// Every `_id` that a line has, deleted ones too.
-    ids: BTreeSet<String>,
+    /// Every `_id` that a line has, deleted ones too, and which of the documents was the first of it.
+    ids: BTreeMap<String, usize>,
     /// The numbers of lines that are no document.
     damaged: Vec<usize>,
 }
 
 struct Document {
-    id: String,
     /// Its line, without what is around it.
     span: Range<usize>,
     /// What that spells; its nodes stand where they do in the line.
     node: Node,
+    is_deleted: bool,
 }
 
 impl<'a> Documents<'a> {
@@ -50,7 +53,7 @@ impl<'a> Documents<'a> {
         let mut documents = Self {
             bytes,
             documents: Vec::new(),
-            ids: BTreeSet::new(),
+            ids: BTreeMap::new(),
             damaged: Vec::new(),
         };
         let mut start = if bytes.starts_with(b"\xef\xbb\xbf") {
@@ -67,6 +70,7 @@ impl<'a> Documents<'a> {
                 documents.damaged.push(at + 1);
             }
         }
+        documents.documents.retain(|document| !document.is_deleted);
         if documents.documents.iter().any(Document::is_account) {
             return Ok(documents);
         }
@@ -91,14 +95,16 @@ impl<'a> Documents<'a> {
         let Some(id) = node.get("_id").and_then(Node::text).map(str::to_owned) else {
             return node.get("$$indexCreated").is_some() || node.get("$$indexRemoved").is_some();
         };
-        self.ids.insert(id.clone());
-        let place = self.documents.iter().position(|other| other.id == id);
         let is_deleted = spelled(line, &node, "$$deleted") == Some("true");
-        let document = Document { id, span, node };
-        match (place.and_then(|at| self.documents.get_mut(at)), is_deleted) {
-            (Some(former), false) => *former = document,
-            (None, false) => self.documents.push(document),
-            (_, true) => self.documents.retain(|other| other.id != document.id),
+        let document = Document {
+            span,
+            node,
+            is_deleted,
+        };
+        let place = *self.ids.entry(id).or_insert(self.documents.len());
+        match self.documents.get_mut(place) {
+            Some(former) => *former = document,
+            None => self.documents.push(document),
         }
         true
     }
@@ -195,7 +201,7 @@ pub(super) fn plan(
     });
     let mut editor = LineEditor {
         next_order: documents.next_order(),
-        ids: documents.ids.clone(),
+        ids: documents.ids.keys().cloned().collect(),
         documents: &documents,
         added: Text::default(),
         notes: Vec::new(),

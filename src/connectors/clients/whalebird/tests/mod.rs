@@ -346,3 +346,31 @@ fn damage_and_what_is_not_ours_are_told_without_secrets() {
         assert!(!Whalebird.fits(&read(&path)));
     }
 }
+
+#[test]
+fn a_document_that_comes_again_after_it_was_deleted_is_there() {
+    let line = |token: &str| {
+        format!(r#"{{"_id":"a","domain":"m.example","username":"ada","accessToken":"{token}"}}"#)
+    };
+    let deleted = r#"{"_id":"a","$$deleted":true}"#;
+    for (lines, tokens) in [
+        (
+            vec![line("t-1"), deleted.to_owned(), line("t-2")],
+            vec!["t-2"],
+        ),
+        (vec![line("t-1"), line("t-2"), deleted.to_owned()], vec![]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("account.db");
+        fs::write(&path, lines.join("\n")).unwrap();
+        let held = Whalebird
+            .read(&read(&path))
+            .map(|snapshot| records(&snapshot));
+        let held = held.unwrap_or_default();
+        let held: Vec<_> = held
+            .iter()
+            .map(|record| record.access_token.expose())
+            .collect();
+        assert_eq!(held, tokens);
+    }
+}
