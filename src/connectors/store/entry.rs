@@ -124,7 +124,13 @@ impl<P> Entry<P> {
                 return Err(Skipped::known(what));
             }
             Err(why) => {
-                return Err(Skipped::known(format!("its token can't be used: {why}")));
+                let what = format!("its token can't be used: {why}");
+                return Err(match why {
+                    Unusable::NotOneWord | Unusable::TooLong => Skipped::unread(what),
+                    Unusable::Empty | Unusable::Placeholder | Unusable::Reference => {
+                        Skipped::known(what)
+                    }
+                });
             }
         };
         let instance = self.domain(request)?;

@@ -180,6 +180,10 @@ fn what_cannot_be_imported_is_told_with_its_reason() {
     assert_eq!(snapshot.completeness, Completeness::Partial);
     unread.instance = Some("m.example".to_owned());
     unread.skipped = Some(Skipped::unread("expected a string"));
+    let snapshot = snapshot_of(&[unread.clone()], None, None);
+    assert_eq!(snapshot.completeness, Completeness::Partial);
+    unread.skipped = None;
+    unread.token = Some(Text::new("half a token".to_owned()));
     let snapshot = snapshot_of(&[unread], None, None);
     assert_eq!(snapshot.completeness, Completeness::Partial);
 }
