@@ -45,6 +45,10 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("toml_edit::", &["document"]),
     ("serde_saphyr::", &["document"]),
     ("rustls", &["connectors"]),
+    ("rusqlite::", &["connectors"]),
+    ("rusty_leveldb::", &["connectors"]),
+    ("quick_xml::", &["connectors"]),
+    ("zip::", &["connectors"]),
 ];
 
 #[test]

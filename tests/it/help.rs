@@ -114,7 +114,7 @@ fn what_is_mistyped_gets_a_suggestion() {
         .says("did you mean `mastodon-py`?");
     home.run(&["import", "zzz", "x"])
         .exits(2)
-        .says("there are toot, ");
+        .says("there are thedesk, ");
     home.run(&[]).exits(2).says("Commands:");
 }
 
