@@ -219,3 +219,57 @@ fn the_docs_tell_of_every_connector_and_whether_it_writes() {
         assert_eq!(writes.contains(&true), connector.sink().is_some(), "{name}");
     }
 }
+
+#[test]
+fn nothing_that_a_file_names_is_run_or_followed() {
+    let home = Home::with_vault();
+    let mark = home.file("ran");
+    let run = format!("touch {}", mark.display());
+    for (place, text) in [
+        (
+            ".config/tut/accounts.toml",
+            format!(
+                "[[Accounts]]\nName = 'ada'\nServer = 'https://m.example'\nAccessToken = '!CMD!{run}'\n"
+            ),
+        ),
+        (
+            ".config/madonctl/madonctl.yaml",
+            format!("instance: m.example\napp_id: a\napp_secret: b\ntoken: $({run})\n"),
+        ),
+        (
+            "mastodon-data.toml",
+            format!(
+                "base='https://m.example'\nclient_id='a'\nclient_secret='b'\nredirect='c'\ntoken='`{run}`'\n"
+            ),
+        ),
+        (
+            ".emacs.d/mastodon.plstore",
+            format!(
+                ";;; public entries -*- mode: plstore -*- \n((\"user-ada@m.example\" :username \"ada@m.example\" :instance \
+                 \"https://m.example\" :access_token #.(shell-command \"{run}\")))\n"
+            ),
+        ),
+        (
+            ".env",
+            format!("MASTODON_INSTANCE=m.example\nMASTODON_ACCESS_TOKEN=$({run})\n"),
+        ),
+        (
+            "bot/config.json",
+            format!(r#"{{"instance": "m.example", "access_token": "$({run})"}}"#),
+        ),
+    ] {
+        let path = home.write(place, &text);
+        let ran = home.run(&["import", "auto", place]);
+        assert!(
+            ran.err.contains("warning:") || ran.code != 0,
+            "{place}: {}",
+            ran.err
+        );
+        assert!(!ran.err.contains("touch"), "{place}: {}", ran.err);
+        assert_eq!(fs::read_to_string(path).unwrap(), text);
+    }
+    home.run(&["backup"]);
+    home.run(&["discover"]);
+    home.run(&["list", "m.example"]).exits(5);
+    assert!(!mark.exists());
+}
