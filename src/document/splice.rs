@@ -35,6 +35,8 @@ struct Change {
 enum What {
     /// Another text for a string.
     Set(Zeroizing<String>),
+    /// Another whole number.
+    Number,
     /// A member with this key and text, after the one whose value begins there.
     Member(usize, String, Zeroizing<String>),
     /// A map of these strings, at the end of the list that begins there.
@@ -67,6 +69,22 @@ impl<'a> Splice<'a> {
                 span: node.span.clone(),
                 literal: self.format.literal(spelled, text),
                 what: What::Set(Zeroizing::new(text.to_owned())),
+            });
+        }
+        Ok(())
+    }
+
+    /// Sets a whole number.
+    ///
+    /// # Errors
+    /// [`SpliceError::NotANumber`].
+    pub fn set_number(&mut self, node: &Node, number: i64) -> Result<(), SpliceError> {
+        let former = node.integer(self.bytes).ok_or(SpliceError::NotANumber)?;
+        if former != number {
+            self.changes.push(Change {
+                span: node.span.clone(),
+                literal: Zeroizing::new(number.to_string()),
+                what: What::Number,
             });
         }
         Ok(())
@@ -145,6 +163,7 @@ impl<'a> Splice<'a> {
             before: self.bytes,
             after: &after,
             set: BTreeMap::new(),
+            numbers: BTreeMap::new(),
             members: BTreeMap::new(),
             items: BTreeMap::new(),
             used: 0,
@@ -153,6 +172,9 @@ impl<'a> Splice<'a> {
             match &change.what {
                 What::Set(text) => {
                     meant.set.insert(change.span.start, text);
+                }
+                What::Number => {
+                    meant.numbers.insert(change.span.start, &change.literal);
                 }
                 What::Member(at, key, text) => {
                     meant.members.entry(*at).or_default().push((key, text));
@@ -185,6 +207,9 @@ pub enum SpliceError {
     /// There is no string to replace.
     #[error("there is no string to replace")]
     NotAString,
+    /// There is no whole number to replace.
+    #[error("there is no whole number to replace")]
+    NotANumber,
     /// A member can't be added here.
     #[error("there is no simple place to add a key")]
     NoRoom,
@@ -201,6 +226,8 @@ struct Meant<'a> {
     after: &'a [u8],
     /// Strings, by where the former one begins.
     set: BTreeMap<usize, &'a str>,
+    /// Spellings of numbers, by where the former one begins.
+    numbers: BTreeMap<usize, &'a str>,
     /// Members that follow the one whose value begins there.
     members: BTreeMap<usize, Vec<(&'a str, &'a str)>>,
     /// Maps at the end of the list that begins there.
@@ -235,7 +262,10 @@ impl Meant<'_> {
             (Kind::Map(old), Kind::Map(new)) => self.are(old, new),
             (Kind::Null, Kind::Null) => true,
             (Kind::Other, Kind::Other) => {
-                let spelled = self.before.get(before.span.clone());
+                let meant = self.numbers.get(&before.span.start).copied();
+                self.used += usize::from(meant.is_some());
+                let former = self.before.get(before.span.clone());
+                let spelled = meant.map(str::as_bytes).or(former);
                 spelled.is_some() && spelled == self.after.get(after.span.clone())
             }
             _ => false,

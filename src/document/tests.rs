@@ -204,6 +204,30 @@ fn a_splice_that_would_be_read_otherwise_is_an_error() {
 }
 
 #[test]
+fn a_whole_number_is_replaced_and_no_other_value() {
+    let text = r#"{"big":9007199254740993, "at":1700000000,"f":1.50,"b":true,"s":"7"}"#;
+    let root = parse(Format::Json, text);
+    let bytes = text.as_bytes();
+    assert_eq!(
+        at(&root, &["big"]).integer(bytes),
+        Some(9_007_199_254_740_993)
+    );
+    let mut splice = Splice::new(Format::Json, bytes, &root);
+    for key in ["f", "b", "s"] {
+        let error = splice.set_number(at(&root, &[key]), 1);
+        assert_eq!(error, Err(SpliceError::NotANumber), "{key}");
+    }
+    splice
+        .set_number(at(&root, &["big"]), 9_007_199_254_740_993)
+        .unwrap();
+    assert!(splice.is_empty());
+    splice.set_number(at(&root, &["at"]), -5).unwrap();
+    let after = splice.finish().unwrap().apply(bytes);
+    let expected = text.replace("1700000000", "-5");
+    assert_eq!(after.as_slice(), expected.as_bytes());
+}
+
+#[test]
 fn a_member_is_added_where_there_is_a_simple_place() {
     for (text, after) in [
         ("{\"k\": \"v\"}", Some("{\"k\": \"v\",\"n\": \"w\"}")),

@@ -55,6 +55,15 @@ impl Node {
         }
     }
 
+    /// The whole number that `bytes`, the text that was parsed, spell here in digits alone.
+    pub fn integer(&self, bytes: &[u8]) -> Option<i64> {
+        let spelled = match self.kind {
+            Kind::Other => bytes.get(self.span.clone())?,
+            _ => return None,
+        };
+        std::str::from_utf8(spelled).ok()?.parse().ok()
+    }
+
     /// The value of a key; of a key that stands twice the last, as nearly every program reads it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         let members = self.members()?;
