@@ -249,6 +249,11 @@ mod tests {
     fn files_and_folders_are_recognised_by_what_they_hold() {
         #[cfg(feature = "sqlite")]
         for (path, name) in [
+            ("mastodon-android/C-official-2.13", "mastodon-android"),
+            (
+                "mastodon-android/C-official-2.13/databases/accounts.db",
+                "mastodon-android",
+            ),
             ("tusky/v30", "tusky"),
             ("tusky/v70", "tusky"),
             ("tusky/v70/databases/tuskyDB", "tusky"),
@@ -258,6 +263,15 @@ mod tests {
         for (path, name) in [
             ("bitlbee-mastodon", "bitlbee"),
             ("bitlbee-mastodon/ada.xml", "bitlbee"),
+            ("mastodon-android/A-official-2.6", "mastodon-android"),
+            (
+                "mastodon-android/A-official-2.6/files/accounts.json",
+                "mastodon-android",
+            ),
+            (
+                "mastodon-android/B-megalodon/files/accounts.json",
+                "mastodon-android",
+            ),
             ("mastodon-el/mastodon.plstore", "mastodon-el"),
             ("mastodon-el/encrypted.plstore", "mastodon-el"),
             ("tuba-tootle/tootle-0.2/accounts.json", "tootle"),

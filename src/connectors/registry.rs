@@ -62,6 +62,7 @@ const ALL: &[&dyn Source] = &[
     &clients::Tokodon,
     #[cfg(feature = "sqlite")]
     &clients::Tusky,
+    &clients::MastodonAndroid,
     &clients::Web,
     #[cfg(feature = "chromium")]
     &clients::Chromium,

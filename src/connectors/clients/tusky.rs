@@ -21,7 +21,7 @@ use crate::{
         surroundings::Part,
         values::shown,
     },
-    model::{Completeness, Record, Snapshot},
+    model::{Record, Snapshot},
 };
 
 /// Tusky's accounts.
@@ -55,13 +55,7 @@ impl Source for Tusky {
         let mut snapshot = Snapshot::of_client(place::source_key(NAME, &path, request));
         let database = open(&path)?;
         let rows = rows(&database)?;
-        if database.may_be_older() {
-            snapshot.completeness = Completeness::Partial;
-            snapshot.warn(
-                "its write-ahead log is missing: unless the app was closed, what it wrote last is not in there; copy the \
-                 database together with the file of the same name that ends in -wal",
-            );
-        }
+        database.tell_age(&mut snapshot);
         store::import(&entries(&rows, &path), request, &mut snapshot);
         Ok(snapshot)
     }
@@ -254,7 +248,7 @@ mod tests {
             NEW_TOKEN, assert_survives_damage, assert_takes_back_its_own, copied, data, read,
             record, records, warnings, write,
         },
-        model::{Action, Scopes, Secret},
+        model::{Action, Completeness, Scopes, Secret},
     };
 
     const SAMPLE: &str = "tusky/v70/databases";

@@ -29,6 +29,7 @@ use zeroize::Zeroizing;
 use crate::{
     connectors::{Error, error::Problem, store::Text},
     files::Private,
+    model::{Completeness, Snapshot},
 };
 
 use copy::{Files, MAIN, copy_of};
@@ -90,18 +91,20 @@ impl Database {
         })
     }
 
-    /// Whether newer contents may be missing: the database is in write-ahead mode, and there is no log beside it. So it
-    /// is after its app was closed properly, too.
-    pub(crate) fn may_be_older(&self) -> bool {
-        self.is_wal && self.files.as_ref().is_none_or(|files| files.wal.is_none())
+    /// Says so where newer contents may be missing: the database is in write-ahead mode, and there is no log with it. So
+    /// it is after its app was closed properly, too; but what is missing then ends nothing.
+    pub(crate) fn tell_age(&self, snapshot: &mut Snapshot) {
+        if self.may_be_older() {
+            snapshot.completeness = Completeness::Partial;
+            snapshot.warn(
+                "its write-ahead log is missing: unless the app was closed, what it wrote last is not in there; copy the \
+                 database together with the file of the same name that ends in -wal",
+            );
+        }
     }
 
-    /// `PRAGMA user_version`: the version that the app gave its schema.
-    pub(crate) fn user_version(&self) -> Result<i64, Error> {
-        let version = self
-            .connection
-            .query_row("PRAGMA user_version", (), |row| row.get(0));
-        version.map_err(|error| self.malformed(&error))
+    fn may_be_older(&self) -> bool {
+        self.is_wal && self.files.as_ref().is_none_or(|files| files.wal.is_none())
     }
 
     /// Whether it has a table of this name, no view and no virtual table.
@@ -386,7 +389,8 @@ const SETTINGS: &[(DbConfig, bool)] = &[
     (SQLITE_DBCONFIG_DQS_DDL, false),
 ];
 
-const MAGIC: &[u8] = b"SQLite format 3\0";
+/// How every SQLite database begins.
+pub(crate) const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// An account with all its custom emoji has some hundred kilobytes.
 const MAX_VALUE: i32 = 8 << 20;
