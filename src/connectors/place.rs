@@ -85,6 +85,12 @@ pub(crate) fn create(path: &Path, contents: &[u8]) -> Result<(), Error> {
     })
 }
 
+/// Removes a file that [`create`] made, where the rest of a plan failed.
+pub(crate) fn take_back(path: &Path) {
+    // The failure that led here is the one to tell.
+    files::remove(path).unwrap_or_default();
+}
+
 /// The entries of a folder, sorted by name.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     files::entries(folder, MAX_ENTRIES).map_err(|source| Error::Io {

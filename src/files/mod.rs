@@ -81,6 +81,14 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     staged.publish_new()
 }
 
+/// Removes a file.
+///
+/// # Errors
+/// Those of the system.
+pub fn remove(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)
+}
+
 /// Makes a folder and those above it, mode 0700, where they are missing.
 ///
 /// # Errors

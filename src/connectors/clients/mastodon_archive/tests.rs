@@ -254,6 +254,16 @@ fn a_file_that_appeared_after_the_plan_is_not_overwritten() {
 }
 
 #[test]
+fn where_the_second_file_cannot_be_made_the_first_is_taken_back() {
+    let (_folder, path) = copied(FOLDER);
+    let record = whole("m.example", "ada");
+    let plan = MastodonArchive.plan(&write(&path), &[record]).unwrap();
+    fs::write(path.join("m.example.user.ada.secret"), "mine").unwrap();
+    assert!(matches!(plan.apply(), Err(Error::Changed { .. })));
+    assert!(!path.join("m.example.client.secret").exists());
+}
+
+#[test]
 fn the_real_file_behind_a_link_is_written() {
     let (outer, path) = copied(FOLDER);
     let file = path.join("mastodon.example.user.ada.secret");

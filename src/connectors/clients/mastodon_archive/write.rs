@@ -195,16 +195,28 @@ impl Prepared for Files {
     }
 
     fn apply(self: Box<Self>) -> Result<Outcome, Error> {
+        let mut made = Vec::new();
+        let written = self.write(&mut made);
+        if written.is_err() {
+            // A client file that nobody has a token of would have the program start a login with it.
+            made.into_iter().for_each(place::take_back);
+        }
+        Ok(Outcome {
+            backup: written?,
+            plan: self.plan,
+        })
+    }
+}
+
+impl Files {
+    fn write<'a>(&'a self, made: &mut Vec<&'a Path>) -> Result<Option<PathBuf>, Error> {
         for (path, lines) in &self.created {
             place::create(path, lines.as_bytes())?;
+            made.push(path);
         }
-        let backup = match &self.replaced {
-            Some((file, contents)) => Some(place::replace(file, contents, self.now)?),
-            None => None,
-        };
-        Ok(Outcome {
-            plan: self.plan,
-            backup,
-        })
+        match &self.replaced {
+            Some((file, contents)) => place::replace(file, contents, self.now).map(Some),
+            None => Ok(None),
+        }
     }
 }
