@@ -21,7 +21,7 @@ use crate::{
         store::{self, Entry},
         surroundings::Program,
     },
-    model::Snapshot,
+    model::{Completeness, Snapshot},
 };
 
 /// Chromium's local storage.
@@ -53,6 +53,8 @@ impl Source for Chromium {
     fn read(&self, request: &ReadRequest) -> Result<Snapshot, Error> {
         let folder = folder(&request.path)?;
         let mut snapshot = Snapshot::of_client(place::source_key(NAME, &folder, request));
+        // Damaged records and blocks are left out without a word: what is missing is not gone.
+        snapshot.completeness = Completeness::Partial;
         if leveldb::is_open(&folder) {
             snapshot.warn("its program is running: what it wrote last may be missing");
         }
@@ -95,15 +97,8 @@ impl Kept {
                 true
             }
             Self::Web(entries) => {
-                let is_read = |entry: &Entry<_>| {
-                    let skipped = entry.skipped.as_ref();
-                    skipped.is_none_or(|skipped| !skipped.incomplete)
-                };
-                let is_client = entries.iter().any(is_read);
-                if is_client {
-                    store::import(entries, request, snapshot);
-                }
-                is_client
+                store::import(entries, request, snapshot);
+                !entries.is_empty()
             }
         }
     }

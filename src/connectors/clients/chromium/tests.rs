@@ -95,7 +95,6 @@ fn a_web_client_is_told_from_other_pages_that_have_such_keys() {
         .collect();
     database(folder.path(), &borrowed);
     let snapshot = Chromium.read(&read(folder.path())).unwrap();
-    assert_eq!(snapshot.completeness, crate::model::Completeness::Complete);
     assert!(!held(folder.path()).is_empty());
     assert!(
         warnings(&snapshot)
@@ -107,6 +106,37 @@ fn a_web_client_is_told_from_other_pages_that_have_such_keys() {
     database(folder.path(), &borrowed[..4]);
     let error = Chromium.read(&read(folder.path())).unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
+}
+
+#[test]
+fn what_a_damaged_record_leaves_out_is_not_taken_for_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let multi = |users: &[&str]| {
+        let account = |user: &&str| {
+            format!(r#"{{"at":"token-{user}","domain":"m.example","user":"{user}"}}"#)
+        };
+        let accounts: Vec<_> = users.iter().map(account).collect();
+        format!("\x01[{}]", accounts.join(","))
+    };
+    let (one, two) = (multi(&["ada"]), multi(&["ada", "bo"]));
+    let key = b"_file://\0\x01multi";
+    let rows: [(&[u8], &[u8]); 3] = [
+        (b"VERSION", b"1"),
+        (key, one.as_bytes()),
+        (key, two.as_bytes()),
+    ];
+    database(folder.path(), &rows);
+    assert_eq!(held(folder.path()), ["ada@m.example", "bo@m.example"]);
+    let mut files = place::entries(folder.path()).unwrap().into_iter();
+    let log = files
+        .find(|file| file.extension().is_some_and(|end| end == "log"))
+        .unwrap();
+    let mut bytes = fs::read(&log).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let snapshot = Chromium.read(&read(folder.path())).unwrap();
+    assert_eq!(held(folder.path()), ["ada@m.example"]);
+    assert_eq!(snapshot.completeness, Completeness::Partial);
 }
 
 #[test]
