@@ -444,7 +444,7 @@ mod tests {
             "ada@m.example/bitblee"
         );
         for (account, why, completeness) in [
-            (account(&password, ""), "--instance", Completeness::Complete),
+            (account(&password, ""), "--instance", Completeness::Partial),
             (account("", ""), "no token", Completeness::Complete),
             (
                 account(&BASE64.encode(b"x=y"), ""),

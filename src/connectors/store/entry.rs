@@ -70,6 +70,16 @@ impl Skipped {
         }
     }
 
+    /// What stands where its token belongs is none: a reference or a placeholder never was one, what is damaged may
+    /// have been.
+    pub(crate) fn unusable(why: Unusable) -> Self {
+        let what = format!("its token can't be used: {why}");
+        match why {
+            Unusable::NotOneWord | Unusable::TooLong => Self::unread(what),
+            Unusable::Empty | Unusable::Placeholder | Unusable::Reference => Self::known(what),
+        }
+    }
+
     /// The account is of software with tokens of its own kind, by the name that the library megalodon has for it
     /// (`sns`; version 10, `src/megalodon.ts`): those listed here have Mastodon's.
     pub(crate) fn other_software(sns: &str) -> Option<Self> {
@@ -123,15 +133,7 @@ impl<P> Entry<P> {
                 let what = "it has no token (its login was never finished, or it was logged out): nothing to import";
                 return Err(Skipped::known(what));
             }
-            Err(why) => {
-                let what = format!("its token can't be used: {why}");
-                return Err(match why {
-                    Unusable::NotOneWord | Unusable::TooLong => Skipped::unread(what),
-                    Unusable::Empty | Unusable::Placeholder | Unusable::Reference => {
-                        Skipped::known(what)
-                    }
-                });
-            }
+            Err(why) => return Err(Skipped::unusable(why)),
         };
         let instance = self.domain(request)?;
         let app = self.app(&instance, snapshot);
@@ -152,7 +154,8 @@ impl<P> Entry<P> {
     fn domain(&self, request: &ReadRequest) -> Result<Domain, Skipped> {
         let Some(text) = some(self.instance.as_ref()).or(some(self.base_url.as_ref())) else {
             return request.instance.clone().ok_or_else(|| {
-                Skipped::known(
+                // It may be known from a run in which the person named it.
+                Skipped::unread(
                     "a token of an unknown instance: not imported; name it with --instance",
                 )
             });

@@ -162,19 +162,28 @@ fn what_cannot_be_imported_is_told_with_its_reason() {
     nowhere.instance = None;
     let mut known = entry("m.example", Some("ada"), 4);
     known.skipped = Some(Skipped::known("it is in the keyring"));
-    let entries = [no_token, command, nowhere, known];
+    let entries = [no_token, command, known, nowhere];
+    let snapshot = snapshot_of(&entries[..3], None, None);
+    assert_eq!(snapshot.completeness, Completeness::Complete);
     let snapshot = snapshot_of(&entries, None, None);
     assert!(snapshot.tokens.is_empty());
-    assert_eq!(snapshot.completeness, Completeness::Complete);
+    // An earlier run may have been told the instance.
+    assert_eq!(snapshot.completeness, Completeness::Partial);
     let told = warnings(&snapshot);
     for (told, why) in
         told.iter()
-            .zip(["never finished", "never followed", "--instance", "keyring"])
+            .zip(["never finished", "never followed", "keyring", "--instance"])
     {
         assert!(told.contains(why), "{told}");
     }
     assert_eq!(told.len(), 4);
     // Where a token may be that was not read, nothing ends.
+    for damaged in ["two words".to_owned(), "t".repeat(1 << 20)] {
+        let mut unread = entry("m.example", Some("ada"), 5);
+        unread.token = Some(Text::new(damaged));
+        let snapshot = snapshot_of(&[unread], None, None);
+        assert_eq!(snapshot.completeness, Completeness::Partial);
+    }
     let mut unread = entry("no instance", Some("ada"), 5);
     let snapshot = snapshot_of(&[unread.clone()], None, None);
     assert_eq!(snapshot.completeness, Completeness::Partial);

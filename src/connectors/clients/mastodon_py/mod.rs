@@ -258,6 +258,7 @@ fn import(
         .or_else(|| base_url.as_deref().and_then(values::instance));
     let shown = values::shown(name);
     let Some(instance) = instance else {
+        snapshot.completeness = Completeness::Partial;
         snapshot.warn(format!(
             "{shown}: a token of an unknown instance: not imported; name it with --instance"
         ));

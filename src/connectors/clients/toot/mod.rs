@@ -187,8 +187,7 @@ impl Config {
 
     fn import_user(&self, user: &User<'_>, snapshot: &mut Snapshot) -> Result<(), Skipped> {
         let token = user.field("access_token")?;
-        let token = values::secret(token)
-            .map_err(|why| Skipped::known(format!("its token can't be used: {why}")))?;
+        let token = values::secret(token).map_err(Skipped::unusable)?;
         let (instance, name) = user.identity()?;
         let domain = Domain::parse(instance)
             .map_err(|_| Skipped::unread("its \"instance\" is not the name of one"))?;
