@@ -121,7 +121,7 @@ impl<P> Work<'_, P> {
             changes |= self.editor.update(entry, record)?;
         }
         let label = entries.first().map_or("", |entry| entry.label.as_str());
-        let is_nameless = entries.iter().all(|entry| entry.user_name().is_none());
+        let is_nameless = entries.iter().all(|entry| entry.is_nameless());
         Ok(
             match (changes, is_nameless && record.user.name().is_some()) {
                 (true, false) => (
@@ -163,11 +163,21 @@ impl<P> Work<'_, P> {
             None => places(&holds),
         };
         if !fitting.is_empty() && self.taken == Taken::AsOne {
+            // A copy without a token is none that could be written: the others are, or all are refused for its reason.
+            let has_token = |at: &usize| {
+                let entry = self.entries.get(*at);
+                entry.is_some_and(|entry| entry.token.is_some() || entry.skipped.is_some())
+            };
+            if fitting.iter().any(has_token) {
+                fitting.retain(has_token);
+            }
             return Ok(fitting);
         }
         if fitting.is_empty() {
-            // A client that doesn't say whose token it is.
-            fitting = places(&|entry| entry.user_name().is_none());
+            // A client that doesn't say whose token it is, or by a name that can't be compared.
+            fitting = places(&|entry| {
+                entry.is_nameless() || (entry.user_name().is_none() && holds(entry))
+            });
         }
         if fitting.len() < 2 {
             return Ok(fitting);

@@ -122,6 +122,11 @@ impl<P> Entry<P> {
             .map(|(name, _)| name)
     }
 
+    /// Whether the client doesn't say whose token it is. A name that no server could have is one all the same.
+    pub(crate) fn is_nameless(&self) -> bool {
+        some(self.user.as_ref()).is_none()
+    }
+
     fn import(&self, request: &ReadRequest, snapshot: &mut Snapshot) -> Result<(), Skipped> {
         if let Some(why) = &self.skipped {
             return Err(why.clone());

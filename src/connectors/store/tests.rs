@@ -119,6 +119,34 @@ fn of_two_logins_of_one_account_the_one_that_is_meant_is_written() {
 }
 
 #[test]
+fn a_copy_without_a_token_is_left_alone_and_one_that_is_kept_elsewhere_refuses_all() {
+    let held = entry("m.example", Some("ada"), 1);
+    let mut copy = entry("m.example", Some("ada"), 2);
+    copy.token = None;
+    let new = [record("m.example", Some("ada"), NEW_TOKEN)];
+    let (done_to, actions) = done(&[held.clone(), copy.clone()], &new, Taken::AsOne);
+    assert_eq!((done_to, actions), (vec![1], vec![Action::Update]));
+    copy.skipped = Some(Skipped::known("it is encrypted"));
+    let (done_to, actions) = done(&[held, copy], &new, Taken::AsOne);
+    assert_eq!((done_to, actions), (vec![], vec![Action::Refuse]));
+}
+
+#[test]
+fn an_account_whose_name_cannot_be_compared_is_written_over_for_nobody_else() {
+    let entries = [entry("m.example", Some("ada lovelace"), 1)];
+    let bo = record("m.example", Some("bo"), NEW_TOKEN);
+    assert_eq!(
+        done(&entries, &[bo], Taken::Apart),
+        (vec![0], vec![Action::Insert])
+    );
+    let own = record("m.example", Some("ada"), "token-1");
+    assert_eq!(
+        done(&entries, &[own], Taken::Apart),
+        (vec![1], vec![Action::Unchanged])
+    );
+}
+
+#[test]
 fn one_place_gets_one_token() {
     let entries = [entry("m.example", None, 1)];
     let records = [
