@@ -197,6 +197,9 @@ impl User {
                 if protocol.as_deref().map(String::as_str) != Some("mastodon") {
                     return Ok(Element::Other);
                 }
+                if self.accounts.len() >= store::MAX_ACCOUNTS {
+                    return Err(());
+                }
                 let plain = |text: Option<Text>| text.map(|text| text.as_str().to_owned());
                 self.accounts.push(Account {
                     handle: plain(handle),
@@ -209,9 +212,14 @@ impl User {
             ("setting", Some(Element::Account)) => {
                 let [name] = attributes(start, ["name"])?;
                 let name = name.map_or_else(String::new, |name| name.as_str().to_owned());
+                if !SETTINGS.contains(&name.as_str()) {
+                    return Ok(Element::Other);
+                }
                 // Long enough for what a setting holds, so that it doesn't grow and leave a copy behind.
                 let text = Zeroizing::new(String::with_capacity(256));
                 let account = self.accounts.last_mut().ok_or(())?;
+                // The last one of a name counts.
+                account.settings.retain(|(other, _)| *other != name);
                 account.settings.push((name, text));
                 Element::Setting
             }
@@ -354,6 +362,9 @@ fn parameter(text: &str, name: &str) -> Option<Text> {
     let text = std::str::from_utf8(&bytes).ok()?;
     Some(Zeroizing::new(text.to_owned()))
 }
+
+/// What is read of an account's settings.
+const SETTINGS: [&str; 3] = ["base_url", "consumer_key", "consumer_secret"];
 
 /// BitlBee nests three.
 const MAX_DEPTH: usize = 64;

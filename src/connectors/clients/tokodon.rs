@@ -10,7 +10,10 @@
 //! attributes `server` and `user`, with KWallet folder and entry). The app is called `Tokodon`; its redirect URI
 //! changed over time, and like the scopes it is not stored.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     connectors::{
@@ -126,7 +129,7 @@ fn read_file(path: &Path, request: &ReadRequest) -> Result<Option<Snapshot>, Err
 fn entries(bytes: &[u8], path: &Path) -> Result<Vec<Entry<()>>, Problem> {
     let old = ini::parse(Dialect::Qt, bytes);
     if let Ok(sections) = &old {
-        let entries = old_entries(sections);
+        let entries = old_entries(sections)?;
         if !entries.is_empty() {
             return Ok(entries);
         }
@@ -137,19 +140,24 @@ fn entries(bytes: &[u8], path: &Path) -> Result<Vec<Entry<()>>, Problem> {
             && section.get("InstanceUri").is_some()
             && (section.get("ClientId").is_some() || section.get("Name").is_some())
     });
-    Ok(accounts.map(|account| new_entry(account, path)).collect())
+    let accounts: Vec<_> = accounts.collect();
+    store::bounded(accounts.len())?;
+    let entries = accounts.iter().map(|account| new_entry(account, path));
+    Ok(entries.collect())
 }
 
 /// The accounts of the settings, in the order of their groups.
-fn old_entries(sections: &[Section]) -> Vec<Entry<()>> {
+fn old_entries(sections: &[Section]) -> Result<Vec<Entry<()>>, Problem> {
     let mut accounts: Vec<Section> = Vec::new();
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     let sections = sections.iter().filter(|section| section.name == "accounts");
     for (key, value) in sections.flat_map(|section| &section.entries) {
         let Some((group, key)) = key.rsplit_once('/') else {
             continue;
         };
         let entry = (key.to_owned(), value.clone());
-        match accounts.iter_mut().find(|account| account.name == group) {
+        let place = *places.entry(group).or_insert(accounts.len());
+        match accounts.get_mut(place) {
             Some(account) => account.entries.push(entry),
             None => accounts.push(Section {
                 name: group.to_owned(),
@@ -157,11 +165,12 @@ fn old_entries(sections: &[Section]) -> Vec<Entry<()>> {
             }),
         }
     }
+    store::bounded(accounts.len())?;
     accounts.retain(|account| {
         let has = |key: &str| account.entries.iter().any(|(name, _)| name == key);
         has("instance_uri") && (has("token") || has("client_id"))
     });
-    accounts.iter().map(old_entry).collect()
+    Ok(accounts.iter().map(old_entry).collect())
 }
 
 fn old_entry(account: &Section) -> Entry<()> {

@@ -126,6 +126,7 @@ fn parse(bytes: &[u8]) -> Result<Node, Problem> {
     let Kind::List(accounts) = &root.kind else {
         return Err(Problem("expected an array of accounts".to_owned()));
     };
+    store::bounded(accounts.len())?;
     let are_objects = accounts.iter().all(|account| account.members().is_some());
     if !are_objects || !(accounts.is_empty() || accounts.iter().any(|it| layout(it).is_some())) {
         let what = "expected \"instance\" and a token in each account, as Tootle names them";

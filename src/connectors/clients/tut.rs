@@ -100,6 +100,7 @@ fn parse(bytes: &[u8]) -> Result<Node, Problem> {
             "expected an array of tables \"Accounts\"".to_owned(),
         ));
     };
+    store::bounded(tables.len())?;
     let is_account =
         |node: &Node| get(node, "Server").is_some() && get(node, "AccessToken").is_some();
     if !tables.iter().all(is_account) {

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use crate::{
     connectors::{
         ReadRequest,
+        error::Problem,
         values::{self, Unusable, shown},
     },
     model::{Account, App, Completeness, Domain, Scopes, Secret, Snapshot, Token},
@@ -91,6 +92,22 @@ impl Skipped {
         })
     }
 }
+
+/// Makes sure that a store holds no more accounts than anybody has: what is known of one takes a hundred times the
+/// memory of an empty one's text.
+///
+/// # Errors
+/// [`Problem`] when it does.
+pub(crate) fn bounded(accounts: usize) -> Result<(), Problem> {
+    if accounts <= MAX_ACCOUNTS {
+        return Ok(());
+    }
+    let what = format!("it holds more than {MAX_ACCOUNTS} accounts, which nobody has");
+    Err(Problem(what))
+}
+
+/// Nobody has as many accounts.
+pub(crate) const MAX_ACCOUNTS: usize = 10_000;
 
 /// Adds what can be imported to the snapshot, and says of the rest why not.
 pub(crate) fn import<P>(entries: &[Entry<P>], request: &ReadRequest, snapshot: &mut Snapshot) {

@@ -11,5 +11,5 @@ mod tests;
 mod text;
 
 pub(crate) use changes::{Editor, Taken, changes, client_of, kept_client};
-pub(crate) use entry::{Entry, Skipped, Text, import};
+pub(crate) use entry::{Entry, MAX_ACCOUNTS, Skipped, Text, bounded, import};
 pub(crate) use text::{Spans, TextPlan, in_place_of, spans, text_of};

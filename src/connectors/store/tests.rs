@@ -180,6 +180,81 @@ fn what_no_client_can_hold_and_what_is_kept_elsewhere_is_not_written() {
     }
 }
 
+/// What an empty account takes in a file is little, what is known of one is much.
+#[test]
+fn a_store_with_more_accounts_than_anybody_has_is_not_read() {
+    let many = |first: &str, one: &str| format!("{first}{}", one.repeat(MAX_ACCOUNTS));
+    let account = "[[Accounts]]\nServer=''\nAccessToken=''\n";
+    let users = r#"{"account":{},"server":"m.example","token":"t"}"#;
+    for (connector, file, text) in [
+        ("tut", "accounts.toml", many(account, account)),
+        (
+            "tootle",
+            "accounts.json",
+            many(
+                r#"[{"instance":"","token":"","secret":"","hash":""}"#,
+                ",{}",
+            ) + "]",
+        ),
+        (
+            "tuba",
+            "secrets",
+            many(r#"[{"access-token":"","backend":"","uuid":""}"#, ",{}") + "]",
+        ),
+        (
+            "tuba",
+            "search",
+            many("[/1]\nlabel = a\n", "[/1]\nlabel = a\n"),
+        ),
+        (
+            "thedesk",
+            "export.thedeskconfig.json5",
+            many(r#"{"accts":[{"at":"","domain":""}"#, ",{}") + "]}",
+        ),
+        (
+            "thedesk",
+            "storage",
+            many(r#"{"multi":[{"at":"","domain":""}"#, ",{}") + "]}",
+        ),
+        (
+            "mastodon-el",
+            "mastodon.plstore",
+            many("((\"active-user\")", "(\"\")") + ")",
+        ),
+        ("tokodon", "tokodonrc", {
+            let groups = (0..=MAX_ACCOUNTS).map(|at| format!("{at}\\token=\n"));
+            "[accounts]\n".to_owned() + &groups.collect::<String>()
+        }),
+        (
+            "bitlbee",
+            "ada.xml",
+            many(
+                "<user nick='' password=''>",
+                "<account protocol='mastodon'/>",
+            ) + "<account protocol='mastodon'/></user>",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(file);
+        std::fs::write(&path, text).unwrap();
+        let source = crate::connectors::find(connector).unwrap();
+        let error = source.read(&read(&path)).unwrap_err();
+        assert!(
+            matches!(error, crate::connectors::Error::Malformed { .. }),
+            "{file}: {error}"
+        );
+    }
+    // What a browser holds for a client is one value of many: it is told as unread.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dump.json");
+    let many = vec![users; MAX_ACCOUNTS + 1].join(",");
+    std::fs::write(&path, format!("{{\"elk-users\":[{many}]}}")).unwrap();
+    let web = crate::connectors::find("web").unwrap();
+    let snapshot = web.read(&read(&path)).unwrap();
+    assert_eq!((snapshot.tokens.len(), snapshot.warnings.len()), (0, 1));
+    assert_eq!(snapshot.completeness, Completeness::Partial);
+}
+
 #[test]
 fn what_cannot_be_imported_is_told_with_its_reason() {
     let mut no_token = entry("m.example", Some("ada"), 1);

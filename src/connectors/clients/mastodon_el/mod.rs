@@ -12,7 +12,10 @@ mod authinfo;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use crate::{
     connectors::{
@@ -160,6 +163,7 @@ fn parse(bytes: &[u8]) -> Result<Node, Problem> {
         return expected("an OpenPGP message after the entries");
     }
     let entries = entries(&root);
+    store::bounded(entries.len())?;
     if entries.is_empty() || entries.iter().any(|entry| name(entry).is_none()) {
         return expected("a list of entries, each with a name");
     }
@@ -201,13 +205,14 @@ struct Accounts<'a> {
 
 impl<'a> Accounts<'a> {
     fn of(root: &'a Node, bytes: &[u8]) -> Self {
-        let apps: Vec<_> = entries(root)
-            .iter()
-            .filter_map(|entry| {
-                let url = name(entry)?.strip_prefix("mastodon-")?;
-                Some((values::instance(url)?, Plist::of(entry, bytes)))
-            })
-            .collect();
+        let mut apps = Apps::new();
+        for entry in entries(root) {
+            let url = name(entry).and_then(|name| name.strip_prefix("mastodon-"));
+            let app = Plist::of(entry, bytes);
+            if let (Some(domain), Some(id)) = (url.and_then(values::instance), app.client_id()) {
+                apps.entry((domain, id)).or_insert(app);
+            }
+        }
         let mut accounts = Self {
             users: Vec::new(),
             active: Vec::new(),
@@ -222,7 +227,8 @@ impl<'a> Accounts<'a> {
         }
         // A copy without a token says nothing that its original doesn't.
         let Self { users, active } = &mut accounts;
-        active.retain(|copy| copy.token.is_some() || !users.iter().any(|user| same(user, copy)));
+        let known: BTreeSet<_> = users.iter().map(account).collect();
+        active.retain(|copy| copy.token.is_some() || !known.contains(&account(copy)));
         accounts
     }
 
@@ -233,25 +239,32 @@ impl<'a> Accounts<'a> {
     /// Each token once: the copy is imported where its token stands nowhere else.
     fn without_copies(self) -> Vec<Entry<Option<Spans<'a>>>> {
         let Self { users, mut active } = self;
-        let is_twice = |copy: &Entry<_>| {
-            let mut users = users.iter();
-            users.any(|user| same(user, copy) && user.token == copy.token)
-        };
-        active.retain(|copy| !is_twice(copy));
-        let is_held = |user: &Entry<_>| {
-            let copies = &mut active.iter();
-            user.token.is_some() || !copies.any(|copy| copy.token.is_some() && same(user, copy))
-        };
-        let (held, _): (Vec<_>, Vec<_>) = users.into_iter().partition(is_held);
+        let known: BTreeSet<_> = users.iter().map(login).collect();
+        active.retain(|copy| !known.contains(&login(copy)));
+        let copies = active.iter().filter(|copy| copy.token.is_some());
+        let copied: BTreeSet<_> = copies.map(account).collect();
+        let is_held = |user: &Entry<_>| user.token.is_some() || !copied.contains(&account(user));
+        let held: Vec<_> = users.into_iter().filter(is_held).collect();
         held.into_iter().chain(active).collect()
     }
 }
 
-/// Whether two entries are of one account.
-fn same<P>(one: &Entry<P>, other: &Entry<P>) -> bool {
-    let name = |entry: &Entry<P>| entry.user_name().map(str::to_ascii_lowercase);
-    name(one) == name(other) && one.instances().next() == other.instances().next()
+/// What two entries of one account have in common.
+type Account = (Option<String>, Option<Domain>);
+
+fn account<P>(entry: &Entry<P>) -> Account {
+    let name = entry.user_name().map(str::to_ascii_lowercase);
+    (name, entry.instances().next())
 }
+
+/// An account with its token.
+fn login<P>(entry: &Entry<P>) -> (Account, Option<&str>) {
+    let token = entry.token.as_ref().map(|text| text.as_str());
+    (account(entry), token)
+}
+
+/// The apps of instances, by their client_id.
+type Apps<'a, 'b> = BTreeMap<(Domain, &'a str), Plist<'a, 'b>>;
 
 /// The keys and values of an entry.
 struct Plist<'a, 'b> {
@@ -287,7 +300,11 @@ impl<'a, 'b> Plist<'a, 'b> {
         self.string(key).and_then(Node::text).map(str::to_owned)
     }
 
-    fn entry(&self, name: &str, apps: &[(Domain, Plist<'_, '_>)]) -> Entry<Option<Spans<'a>>> {
+    fn client_id(&self) -> Option<&'a str> {
+        self.string(":client_id").and_then(Node::text)
+    }
+
+    fn entry(&self, name: &str, apps: &Apps<'_, '_>) -> Entry<Option<Spans<'a>>> {
         let token = self.string(TOKEN);
         let client = self.string(":client_id").zip(self.string(":client_secret"));
         let user = self.text(":username");
@@ -300,11 +317,7 @@ impl<'a, 'b> Plist<'a, 'b> {
         let instance = self.text(":instance").or_else(host);
         let domain = instance.as_deref().and_then(values::instance);
         let id = client.and_then(|(id, _)| id.text());
-        let mut apps = apps.iter().filter(|(of, app)| {
-            let registered = app.string(":client_id").and_then(Node::text);
-            Some(of) == domain.as_ref() && id.is_some() && registered == id
-        });
-        let app = apps.next().map(|(_, app)| app);
+        let app = domain.zip(id).and_then(|app| apps.get(&app));
         let own = |key: &str, usual: &str| {
             let own = app.and_then(|app| app.text(key));
             Some(own.unwrap_or_else(|| usual.to_owned()))

@@ -144,6 +144,9 @@ fn parse(bytes: &[u8]) -> Result<Kept, Problem> {
         let is_ours = ["columns", "ksc", "meta", "revisons"]
             .iter()
             .any(|key| root.get(key).is_some());
+        if let Kind::List(list) = &accounts.value.kind {
+            store::bounded(list.len())?;
+        }
         return match &accounts.value.kind {
             Kind::List(list) if list.is_empty() && is_ours || list.iter().any(is_account) => {
                 Ok(Kept::Export(root))

@@ -4,12 +4,12 @@
 //! and `servers` and registers its app. Each key's value is JSON. `servers[].account_id` is an `accounts[].id`, a number of the program's own, chosen as the
 //! number of accounts + 1: once an account was deleted, two can have the same, and the program takes the first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     connectors::{
         error::Problem,
-        store::{Entry, Skipped, Text, text_of},
+        store::{Entry, Skipped, Text, bounded, text_of},
         values::shown,
     },
     document::{Format, Kind, Node},
@@ -50,8 +50,11 @@ impl List {
         };
         let root = Format::Json5.parse(text.as_bytes());
         let root = root.map_err(|error| Problem(format!("in \"{key}\": {error}")))?;
-        let is_list = matches!(root.kind, Kind::List(_));
-        Ok(is_list.then_some(Self { text, root }))
+        let Kind::List(items) = &root.kind else {
+            return Ok(None);
+        };
+        bounded(items.len())?;
+        Ok(Some(Self { text, root }))
     }
 
     fn items(&self) -> &[Node] {
@@ -78,17 +81,18 @@ impl List {
 /// The accounts with their servers, and what belongs to no other.
 fn joined(accounts: &List, servers: &List) -> Vec<Entry<()>> {
     let mut entries = Vec::new();
-    let (mut taken, mut joined) = (BTreeSet::new(), BTreeSet::new());
+    let (mut taken, mut joined) = (BTreeSet::new(), BTreeSet::<usize>::new());
+    let mut firsts = BTreeMap::new();
+    for (at, server) in servers.items().iter().enumerate() {
+        let id = servers.number(server, "account_id");
+        id.map(|id| firsts.entry(id).or_insert(at));
+    }
     for account in accounts.items() {
         let id = accounts.number(account, "id");
         let is_first = id.is_none_or(|id| taken.insert(id));
-        let mut all = servers.items().iter().enumerate();
-        let server = id.and_then(|id| {
-            all.find(|(_, server)| servers.number(server, "account_id") == Some(id))
-        });
-        let server = server.filter(|_| is_first);
-        joined.extend(server.map(|(at, _)| at));
-        let mut entry = entry(account, server.map(|(_, server)| server));
+        let at = id.filter(|_| is_first).and_then(|id| firsts.get(id));
+        joined.extend(at);
+        let mut entry = entry(account, at.and_then(|at| servers.items().get(*at)));
         if !is_first {
             let what = "it has the number of another account, so that its instance is not known: log in to it in \
                         TheDesk once more";

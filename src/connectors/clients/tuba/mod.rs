@@ -144,6 +144,7 @@ fn installed(request: &ReadRequest) -> Result<Snapshot, Error> {
 /// Reads what the keyring's tool printed.
 fn read_search(bytes: &[u8], request: &ReadRequest, snapshot: &mut Snapshot) -> Result<(), Error> {
     let items = search::items(bytes);
+    store::bounded(items.len()).map_err(|problem| problem.at(&request.path))?;
     let found = |item: &search::Item<'_>| {
         let node = item.secret.and_then(|text| Format::Json.parse(text).ok());
         node.filter(is_secret)
@@ -197,6 +198,7 @@ fn is_secret(node: &Node) -> bool {
 /// Parses secrets and makes sure that they are Tuba's: one object, or an array of objects.
 fn parse(bytes: &[u8]) -> Result<Node, Problem> {
     let root = Format::Json.parse(bytes)?;
+    store::bounded(secrets(&root).len())?;
     let are_ours = match &root.kind {
         Kind::List(items) => {
             let are_objects = items.iter().all(|item| item.members().is_some());

@@ -2,14 +2,14 @@
 //!
 //! Whoever holds a browser's local storage, as a dump or as the database itself, says what stands under a key.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::{
     connectors::{
-        store::{Entry, Skipped, Text, text_of},
+        store::{Entry, MAX_ACCOUNTS, Skipped, Text, text_of},
         values::shown,
     },
     document::{Format, Kind, Node},
@@ -66,7 +66,7 @@ impl Value {
 
     fn items(&self) -> Option<&[Node]> {
         match &self.root.as_ref()?.kind {
-            Kind::List(items) => Some(items),
+            Kind::List(items) if items.len() <= MAX_ACCOUNTS => Some(items),
             _ => None,
         }
     }
@@ -83,15 +83,20 @@ impl Value {
         }]
     }
 
-    /// An account whose token is this.
+    /// The account in `holder`, whose token is this.
     fn entry(
         &self,
         client: &str,
         user: Option<String>,
         instance: Option<String>,
+        holder: &Node,
         token: Option<&Node>,
     ) -> Entry<Option<Spot>> {
         let token = token.filter(|token| !matches!(token.kind, Kind::Null));
+        let is_read = match token {
+            Some(token) => token.text().is_some(),
+            None => holder.members().is_some(),
+        };
         let text = token.and_then(Node::text);
         let name = user.as_deref().unwrap_or("?");
         let on = instance.as_deref().unwrap_or("?");
@@ -102,8 +107,7 @@ impl Value {
             }),
             label: format!("{client}'s account \"{}\" of {}", shown(name), shown(on)),
             token: text.map(|text| Zeroizing::new(text.to_owned())),
-            skipped: (token.is_some() && text.is_none())
-                .then(|| Skipped::unread("expected a string for its token")),
+            skipped: (!is_read).then(|| Skipped::unread("expected a string for its token")),
             instance,
             user,
             ..Entry::default()
@@ -130,8 +134,9 @@ fn elk(users: &Value) -> Vec<Entry<Option<Spot>>> {
         let account = user.get("account");
         let name = account
             .and_then(|account| string(account, "username").or_else(|| string(account, "acct")));
-        let entry = users.entry("Elk", name, string(user, "server"), user.get("token"));
-        let is_guest = user.get("token").is_none();
+        let token = user.get("token");
+        let entry = users.entry("Elk", name, string(user, "server"), user, token);
+        let is_guest = account.is_some() && token.is_none();
         Entry {
             skipped: if is_guest {
                 Some(Skipped::known("it is a visit as a guest, without a token"))
@@ -150,13 +155,16 @@ fn phanpy(accounts: &Value, apps: Option<&Value>) -> Vec<Entry<Option<Spot>>> {
     let Some(items) = accounts.items().filter(|items| items.iter().any(is_ours)) else {
         return Vec::new();
     };
-    let apps = apps.and_then(|apps| apps.root.as_ref());
+    let apps = apps.and_then(|apps| apps.root.as_ref()?.members());
+    let apps = apps.into_iter().flatten();
+    let apps: BTreeMap<_, _> = apps.map(|app| (app.key.as_str(), &app.value)).collect();
     let entries = items.iter().map(|account| {
         let info = account.get("info");
         let name = info.and_then(|info| string(info, "username").or_else(|| string(info, "acct")));
         let instance = string(account, "instanceURL");
-        let app = instance.as_deref().and_then(|host| apps?.get(host));
-        let entry = accounts.entry("Phanpy", name, instance, account.get("accessToken"));
+        let app = instance.as_deref().and_then(|host| apps.get(host).copied());
+        let token = account.get("accessToken");
+        let entry = accounts.entry("Phanpy", name, instance, account, token);
         of_app(entry, app)
     });
     entries.collect()
@@ -164,12 +172,14 @@ fn phanpy(accounts: &Value, apps: Option<&Value>) -> Vec<Entry<Option<Spot>>> {
 
 /// The reply to the request for a token by instance: one account each, and nobody knows whose.
 fn pinafore(instances: &Value) -> Vec<Entry<Option<Spot>>> {
-    let Some(members) = instances.root.as_ref().and_then(Node::members) else {
+    let members = instances.root.as_ref().and_then(Node::members);
+    let Some(members) = members.filter(|members| members.len() <= MAX_ACCOUNTS) else {
         return instances.unread("Pinafore");
     };
     let entries = members.iter().map(|member| {
         let (host, reply) = (member.key.clone(), &member.value);
-        let entry = instances.entry("Pinafore", None, Some(host), reply.get("access_token"));
+        let token = reply.get("access_token");
+        let entry = instances.entry("Pinafore", None, Some(host), reply, token);
         of_reply(entry, instances, reply)
     });
     entries.collect()
@@ -180,7 +190,7 @@ fn sengi(state: &Value) -> Vec<Entry<Option<Spot>>> {
     let list = |name: &str, inside: &str| {
         let list = state.root.as_ref()?.get(name)?.get(inside)?;
         match &list.kind {
-            Kind::List(items) => Some(items),
+            Kind::List(items) if items.len() <= MAX_ACCOUNTS => Some(items),
             _ => None,
         }
     };
@@ -192,14 +202,17 @@ fn sengi(state: &Value) -> Vec<Entry<Option<Spot>>> {
             Vec::new()
         };
     };
-    let apps = list("registeredapps", "apps");
+    let apps = list("registeredapps", "apps").into_iter().flatten();
+    let apps = apps.filter_map(|app| Some((app.get("instance")?.text()?, app.get("app")?)));
+    let apps: BTreeMap<_, _> = apps.collect();
     let entries = accounts.iter().map(|account| {
         let (name, instance) = (string(account, "username"), string(account, "instance"));
-        let is_its = |app: &&Node| string(app, "instance") == instance;
-        let app = apps.and_then(|apps| apps.iter().rev().find(is_its)?.get("app"));
+        let app = instance.as_deref().and_then(|host| apps.get(host).copied());
         let reply = account.get("token");
         let token = reply.and_then(|reply| reply.get("access_token"));
-        let entry = of_app(state.entry("Sengi", name, instance, token), app);
+        let holder = reply.filter(|reply| !matches!(reply.kind, Kind::Null));
+        let entry = state.entry("Sengi", name, instance, holder.unwrap_or(account), token);
+        let entry = of_app(entry, app);
         match reply {
             Some(reply) => of_reply(entry, state, reply),
             None => entry,

@@ -304,6 +304,37 @@ fn what_cannot_be_written_is_refused() {
 }
 
 #[test]
+fn what_is_no_account_where_one_belongs_ends_nothing() {
+    for text in [
+        r#"{"store_loggedInInstances":{"m.example":"{\"access_token\":\"t\"}"}}"#,
+        r#"[{"server":"m.example","account":{},"token":"t"},"{\"token\":\"u\"}"]"#,
+        r#"{"accounts":[{"instanceURL":"m.example"},5]}"#,
+        r#"{"@@STATE":{"registeredaccounts":{"accounts":["x"]}}}"#,
+        r#"{"@@STATE":{"registeredaccounts":{"accounts":[{"token":"t"}]}}}"#,
+    ] {
+        let (_folder, path) = file(text);
+        let snapshot = Web.read(&read(&path)).unwrap();
+        assert_eq!(snapshot.completeness, Completeness::Partial, "{text}");
+    }
+    let (_folder, path) =
+        file(r#"{"@@STATE":{"registeredaccounts":{"accounts":[{"token":null}]}}}"#);
+    let snapshot = Web.read(&read(&path)).unwrap();
+    assert_eq!(snapshot.completeness, Completeness::Complete);
+}
+
+#[test]
+fn a_key_that_stands_twice_is_changed_where_it_counts() {
+    let value = |token: &str| {
+        format!(r#""store_loggedInInstances":{{"m.example":{{"access_token":"{token}"}}}}"#)
+    };
+    let text = |token: &str| format!("{{{},\"x\":1.10,{}}}", value("first"), value(token));
+    let (_folder, path) = file(&text("last"));
+    let new = record("m.example", None, NEW_TOKEN);
+    Web.plan(&write(&path), &[new]).unwrap().apply().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), text(NEW_TOKEN));
+}
+
+#[test]
 fn damage_is_told_without_secrets() {
     for sample in ALL {
         assert_survives_damage(&Web, sample);

@@ -1,6 +1,9 @@
 //! Putting records into a dump: a token is replaced where it stands, also in JSON that is a string of JSON.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use zeroize::Zeroizing;
 
@@ -11,7 +14,7 @@ use crate::{
         rewrite::{Rewrite, refused_all},
         store::{self, Editor, Entry, Taken, Text},
     },
-    document::{Edits, Format, Kind, Node, Splice},
+    document::{Edits, Format, Kind, Member, Node, Splice},
     model::Record,
 };
 
@@ -100,29 +103,26 @@ fn edits(dump: &Dump<'_>, tokens: &Tokens) -> Option<Edits> {
     };
     let bytes = all().apply(dump.bytes);
     let after = Dump::parse(&bytes).ok()?;
-    let text = |dump: &Dump<'_>, key: &str| Some(dump.text(key)?.as_bytes().to_vec());
-    let is_meant = |key: &str| match expected.get(key) {
-        Some(expected) => text(&after, key).map(Zeroizing::new).as_ref() == Some(expected),
-        None => spelled(dump, key) == spelled(&after, key),
+    let are_set = expected.iter().all(|(key, expected)| {
+        let text = after.text(key);
+        text.is_some_and(|text| text.as_bytes() == expected.as_slice())
+    });
+    // Of a key that stands twice, only the value that counts changes.
+    let changed = tokens.keys().filter_map(|key| dump.root.get(key));
+    let changed: BTreeSet<_> = changed.map(|node| node.span.start).collect();
+    let is_kept = |(one, other): (&Member, &Member)| {
+        let is_meant = changed.contains(&one.value.span.start)
+            || dump.bytes.get(one.value.span.clone()) == bytes.get(other.value.span.clone());
+        one.key == other.key && is_meant
     };
-    let are_meant = match (dump.root.members(), after.root.members()) {
+    let are_kept = match (dump.root.members(), after.root.members()) {
         (Some(before), Some(after)) => {
-            before.len() == after.len()
-                && before
-                    .iter()
-                    .zip(after)
-                    .all(|(one, other)| one.key == other.key)
-                && before.iter().all(|member| is_meant(&member.key))
+            before.len() == after.len() && before.iter().zip(after).all(is_kept)
         }
-        (None, None) => is_meant(keys::ELK),
+        (None, None) => true,
         _ => false,
     };
-    are_meant.then(all)
-}
-
-/// The bytes of what stands under a key.
-fn spelled<'a>(dump: &'a Dump<'_>, key: &str) -> Option<&'a [u8]> {
-    dump.bytes.get(dump.held(key)?.span)
+    (are_set && are_kept).then(all)
 }
 
 /// The text of a key with its new tokens, and the proof that nothing else in it differs.
