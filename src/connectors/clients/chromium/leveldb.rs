@@ -22,19 +22,26 @@ use crate::{
     files,
 };
 
-/// The keys and texts of each origin.
-pub(super) type Origins = BTreeMap<String, BTreeMap<String, Text>>;
+/// What every origin keeps.
+pub(super) struct Storage {
+    /// The keys and texts of each.
+    pub(super) origins: BTreeMap<String, BTreeMap<String, Text>>,
+    /// Whether nothing in the logs is damaged. The package reads one up to the damage, without a word.
+    pub(super) is_whole: bool,
+}
 
 /// Reads what every origin keeps.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no database in the folder, [`Error::Malformed`] for a damaged one.
-pub(super) fn read(connector: &'static str, folder: &Path) -> Result<Origins, Error> {
-    let options = in_memory(connector, folder)?;
+pub(super) fn read(connector: &'static str, folder: &Path) -> Result<Storage, Error> {
+    let (options, is_whole) = in_memory(connector, folder)?;
     // The package asserts what a damaged block makes untrue.
     let read = catch_unwind(AssertUnwindSafe(|| origins(options)));
     let damaged = || Problem("the LevelDB is damaged, or not one of Chromium's".to_owned());
-    read.ok().flatten().ok_or_else(|| damaged().at(folder))
+    let origins = read.ok().flatten();
+    let origins = origins.ok_or_else(|| damaged().at(folder))?;
+    Ok(Storage { origins, is_whole })
 }
 
 /// Whether a program has the database open.
@@ -42,11 +49,12 @@ pub(super) fn is_open(folder: &Path) -> bool {
     files::lock_holder(&folder.join("LOCK"), 0..u64::MAX).is_ok_and(|holder| holder.is_some())
 }
 
-/// The files of the database, in memory.
-fn in_memory(connector: &'static str, folder: &Path) -> Result<Options, Error> {
+/// The files of the database, in memory, and whether its logs are whole.
+fn in_memory(connector: &'static str, folder: &Path) -> Result<(Options, bool), Error> {
     let memory = MemEnv::new();
     let mut left = MAX_BYTES;
     let mut has_current = false;
+    let mut all_whole = true;
     for path in place::entries(folder)? {
         let name = place::file_name(&path);
         let is_log = name.starts_with("LOG");
@@ -56,6 +64,9 @@ fn in_memory(connector: &'static str, folder: &Path) -> Result<Options, Error> {
         let file = place::load(connector, &path, left)?;
         left = left.saturating_sub(file.bytes().len() as u64);
         has_current |= name == "CURRENT";
+        if path.extension().is_some_and(|end| end == "log") || name.starts_with("MANIFEST") {
+            all_whole &= is_whole(file.bytes());
+        }
         let written = memory
             .open_writable_file(&Path::new(NAME).join(name))
             .map_err(|_| ())
@@ -70,18 +81,45 @@ fn in_memory(connector: &'static str, folder: &Path) -> Result<Options, Error> {
             path: folder.to_owned(),
         });
     }
-    Ok(Options {
+    let options = Options {
         env: Rc::new(Box::new(memory)),
         create_if_missing: false,
-        paranoid_checks: true,
         ..Options::default()
+    };
+    Ok((options, all_whole))
+}
+
+/// Whether a log can be read to its end (LevelDB, `doc/log_format.md`: blocks of 32 KiB; a record has a checksum, a
+/// length of two bytes, a type, and never leaves its block, whose last six bytes may be unused).
+fn is_whole(log: &[u8]) -> bool {
+    log.chunks(BLOCK).all(|mut block| {
+        while let Some((header, rest)) = block.split_at_checked(HEADER) {
+            let &[c0, c1, c2, c3, low, high, kind] = header else {
+                return false;
+            };
+            let length = usize::from(u16::from_le_bytes([low, high]));
+            let Some((data, rest)) = rest.split_at_checked(length) else {
+                return false;
+            };
+            if header.iter().all(|byte| *byte == 0) {
+                // Room that was set aside and not used.
+                return rest.iter().all(|byte| *byte == 0);
+            }
+            let checksum = crc32c::crc32c_append(crc32c::crc32c(&[kind]), data);
+            let masked = checksum.rotate_right(15).wrapping_add(MASK);
+            if masked.to_le_bytes() != [c0, c1, c2, c3] {
+                return false;
+            }
+            block = rest;
+        }
+        block.iter().all(|byte| *byte == 0)
     })
 }
 
-fn origins(options: Options) -> Option<Origins> {
+fn origins(options: Options) -> Option<BTreeMap<String, BTreeMap<String, Text>>> {
     let mut database = DB::open(NAME, options).ok()?;
     let mut rows = database.new_iter().ok()?;
-    let mut origins = Origins::new();
+    let mut origins: BTreeMap<String, BTreeMap<String, Text>> = BTreeMap::new();
     let mut version = None;
     while rows.advance() {
         let (key, value) = rows.current()?;
@@ -128,6 +166,11 @@ fn text(bytes: &[u8]) -> Option<Text> {
     };
     Some(Zeroizing::new(text))
 }
+
+/// The unit of a log, the length of a record's header, and what is added to checksums (LevelDB, `util/crc32c.h`).
+const BLOCK: usize = 32 << 10;
+const HEADER: usize = 7;
+const MASK: u32 = 0xa282_ead8;
 
 /// What the database is called in memory.
 const NAME: &str = "db";

@@ -53,13 +53,16 @@ impl Source for Chromium {
     fn read(&self, request: &ReadRequest) -> Result<Snapshot, Error> {
         let folder = folder(&request.path)?;
         let mut snapshot = Snapshot::of_client(place::source_key(NAME, &folder, request));
-        // Damaged records and blocks are left out without a word: what is missing is not gone.
-        snapshot.completeness = Completeness::Partial;
         if leveldb::is_open(&folder) {
             snapshot.warn("its program is running: what it wrote last may be missing");
         }
+        let storage = leveldb::read(NAME, &folder)?;
+        if !storage.is_whole {
+            snapshot.completeness = Completeness::Partial;
+            snapshot.warn("the end of its log is damaged, or was being written: what it holds newest may be missing");
+        }
         let mut is_known = false;
-        for (origin, keys) in leveldb::read(NAME, &folder)? {
+        for (origin, keys) in storage.origins {
             let text = |key: &str| keys.get(key).cloned();
             let kept = match thedesk::stored(&text) {
                 Ok(Some(entries)) => Kept::TheDesk(entries),

@@ -49,6 +49,9 @@ fn thedesks_accounts_come_out_of_its_storage_which_stays_as_it_was() {
             .collect()
     };
     let before = names(&profile.join("leveldb"));
+    let snapshot = Chromium.read(&read(&profile.join("leveldb"))).unwrap();
+    assert_eq!(snapshot.completeness, Completeness::Complete);
+    assert_eq!(warnings(&snapshot), Vec::<&str>::new());
     let expected = [
         "ada@mastodon.example",
         "b_orges@fosstodon.example",
@@ -96,6 +99,7 @@ fn a_web_client_is_told_from_other_pages_that_have_such_keys() {
     database(folder.path(), &borrowed);
     let snapshot = Chromium.read(&read(folder.path())).unwrap();
     assert!(!held(folder.path()).is_empty());
+    assert_eq!(snapshot.completeness, Completeness::Complete);
     assert!(
         warnings(&snapshot)
             .iter()
