@@ -160,6 +160,16 @@ const TEXTS: &[(&str, &str, &str)] = &[
         "web-clients/sengi-localstorage.json",
         "dumps/sengi.json",
     ),
+    (
+        "mastodon-android",
+        "mastodon-android/A-official-2.6/files/accounts.json",
+        "phone/files/accounts.json",
+    ),
+    (
+        "mastodon-android",
+        "mastodon-android/B-megalodon/files/accounts.json",
+        "phone/files/accounts.json",
+    ),
 ];
 
 #[test]
