@@ -245,10 +245,16 @@ mod tests {
         assert_eq!(paths, ["link", "other"]);
     }
 
+    #[cfg(feature = "sqlite")]
     #[test]
-    fn files_and_folders_are_recognised_by_what_they_hold() {
-        #[cfg(feature = "sqlite")]
+    fn databases_are_recognised_by_their_tables() {
         for (path, name) in [
+            ("fedilab", "fedilab"),
+            (
+                "fedilab/Fedilab_data_export_2026-01-02-03-04-05.zip",
+                "fedilab",
+            ),
+            ("fedilab/databases/fedilab_db", "fedilab"),
             ("mastodon-android/C-official-2.13", "mastodon-android"),
             (
                 "mastodon-android/C-official-2.13/databases/accounts.db",
@@ -260,6 +266,10 @@ mod tests {
         ] {
             assert_eq!(recognised(&data(path)).unwrap(), name, "{path}");
         }
+    }
+
+    #[test]
+    fn files_and_folders_are_recognised_by_what_they_hold() {
         for (path, name) in [
             ("bitlbee-mastodon", "bitlbee"),
             ("bitlbee-mastodon/ada.xml", "bitlbee"),

@@ -63,6 +63,8 @@ const ALL: &[&dyn Source] = &[
     #[cfg(feature = "sqlite")]
     &clients::Tusky,
     &clients::MastodonAndroid,
+    #[cfg(feature = "sqlite")]
+    &clients::Fedilab,
     &clients::Web,
     #[cfg(feature = "chromium")]
     &clients::Chromium,

@@ -30,6 +30,18 @@ impl Rewrite {
         request: &WriteRequest,
     ) -> Box<dyn Prepared> {
         let contents = edits.apply(file.bytes());
+        Self::replacing(connector, file, contents, changes, notes, request)
+    }
+
+    /// The plan to put other contents into the place of the file's.
+    pub(crate) fn replacing(
+        connector: &'static str,
+        file: Loaded,
+        contents: Zeroizing<Vec<u8>>,
+        changes: Vec<PlannedChange>,
+        notes: Vec<String>,
+        request: &WriteRequest,
+    ) -> Box<dyn Prepared> {
         Box::new(Self {
             plan: Plan {
                 target: target(connector, file.path()),

@@ -5,6 +5,8 @@ mod bitlbee;
 #[cfg(feature = "chromium")]
 mod chromium;
 pub mod dotenv;
+#[cfg(feature = "sqlite")]
+mod fedilab;
 mod generic;
 mod madonctl;
 mod mastodon_android;
@@ -27,6 +29,8 @@ pub use bitlbee::Bitlbee;
 #[cfg(feature = "chromium")]
 pub use chromium::Chromium;
 pub use dotenv::Dotenv;
+#[cfg(feature = "sqlite")]
+pub use fedilab::Fedilab;
 pub use generic::Generic;
 pub use madonctl::Madonctl;
 pub use mastodon_android::MastodonAndroid;

@@ -34,10 +34,6 @@ use crate::{
 
 use copy::{Files, MAIN, copy_of};
 
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "for clients that take new accounts")
-)]
 pub(crate) use rusqlite::types::Value;
 pub(crate) use write::Writer;
 
@@ -103,7 +99,8 @@ impl Database {
         }
     }
 
-    fn may_be_older(&self) -> bool {
+    /// Whether the database is in write-ahead mode and has no log with it.
+    pub(crate) fn may_be_older(&self) -> bool {
         self.is_wal && self.files.as_ref().is_none_or(|files| files.wal.is_none())
     }
 

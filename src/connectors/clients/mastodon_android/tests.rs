@@ -180,7 +180,8 @@ fn the_folder_of_the_app_is_enough_and_says_what_else_is_in_it() {
             android: vec![android.to_owned()],
             ..Surroundings::default()
         };
-        assert_eq!(MastodonAndroid.usual_places(&surroundings), [app.clone()]);
+        let found = MastodonAndroid.usual_places(&surroundings);
+        assert_eq!(found, std::slice::from_ref(&app));
     }
     #[cfg(feature = "sqlite")]
     {
