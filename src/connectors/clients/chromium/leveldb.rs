@@ -17,6 +17,7 @@ use std::{
 use rusty_leveldb::{DB, LdbIterator, MemEnv, Options, env::Env};
 use zeroize::Zeroizing;
 
+use super::table;
 use crate::{
     connectors::{Error, error::Problem, place, store::Text},
     files,
@@ -63,6 +64,13 @@ fn in_memory(connector: &'static str, folder: &Path) -> Result<(Options, bool), 
         }
         let file = place::load(connector, &path, left)?;
         left = left.saturating_sub(file.bytes().len() as u64);
+        let is_table = path
+            .extension()
+            .is_some_and(|end| end == "ldb" || end == "sst");
+        if is_table && !table::is_sound(file.bytes()) {
+            // A table that the database is made of is then missing; another, what a crash left, is not needed.
+            continue;
+        }
         has_current |= name == "CURRENT";
         if path.extension().is_some_and(|end| end == "log") || name.starts_with("MANIFEST") {
             all_whole &= is_whole(file.bytes());

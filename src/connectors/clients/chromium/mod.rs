@@ -5,6 +5,7 @@
 //! origin `file://`, from 25 on `app://-`; a web client has the address of its page.
 
 mod leveldb;
+mod table;
 #[cfg(test)]
 mod tests;
 

@@ -143,6 +143,99 @@ fn what_a_damaged_record_leaves_out_is_not_taken_for_gone() {
     assert_eq!(snapshot.completeness, Completeness::Partial);
 }
 
+/// A database of one table with this many blocks, each with one text, and the bytes of that table.
+fn of_one_table(blocks: usize) -> (Vec<(PathBuf, Vec<u8>)>, usize) {
+    let mut options = rusty_leveldb::in_memory();
+    (options.block_size, options.reuse_logs) = (16, false);
+    let env = options.env.clone();
+    let mut database = rusty_leveldb::DB::open("db", options.clone()).unwrap();
+    database.put(b"VERSION", b"1").unwrap();
+    for at in 1..blocks {
+        let key = format!("_https://m.example\0\x01{at:06}");
+        database
+            .put(key.as_bytes(), b"\x01twenty letters or so")
+            .unwrap();
+    }
+    database.close().unwrap();
+    drop(rusty_leveldb::DB::open("db", options).unwrap());
+    let names = env.children(Path::new("db")).unwrap().into_iter();
+    let files = names.map(|name| {
+        let mut bytes = Vec::new();
+        let path = Path::new("db").join(&name);
+        let mut file = env.open_sequential_file(&path).unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        (name, bytes)
+    });
+    let files: Vec<_> = files.collect();
+    let is_table = |(name, _): &(PathBuf, Vec<u8>)| name.extension().is_some_and(|it| it == "ldb");
+    let at = files.iter().position(is_table).unwrap();
+    (files, at)
+}
+
+/// What becomes of a database when its table is changed.
+fn read_after(blocks: usize, change: impl Fn(&mut Vec<u8>)) -> Result<Snapshot, Error> {
+    let (mut files, at) = of_one_table(blocks);
+    change(&mut files[at].1);
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    Chromium.read(&read(folder.path()))
+}
+
+#[test]
+fn tables_that_would_end_the_program_are_not_read() {
+    // Each block that can't be used takes a part of the stack.
+    let garble = |bytes: &mut Vec<u8>| {
+        for at in (0..bytes.len() / 2).step_by(7) {
+            bytes[at] ^= 0x55;
+        }
+    };
+    let sound = |_: &mut Vec<u8>| ();
+    // Nobody's, but a database.
+    for change in [&sound as &dyn Fn(&mut Vec<u8>), &garble] {
+        let error = read_after(3_900, change).unwrap_err();
+        let is_read = matches!(error, Error::NotFound { .. } | Error::Malformed { .. });
+        assert!(is_read, "{error}");
+    }
+    assert!(matches!(
+        read_after(3_900, sound),
+        Err(Error::NotFound { .. })
+    ));
+    assert!(matches!(
+        read_after(5_000, sound),
+        Err(Error::Malformed { .. })
+    ));
+    assert!(matches!(
+        read_after(50_000, garble),
+        Err(Error::Malformed { .. })
+    ));
+    // A handle in the footer that asks for a terabyte.
+    let huge = |bytes: &mut Vec<u8>| {
+        let footer = bytes.len() - 48;
+        bytes[footer..footer + 14].copy_from_slice(&[
+            0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20,
+        ]);
+    };
+    assert!(matches!(read_after(10, huge), Err(Error::Malformed { .. })));
+}
+
+#[test]
+fn every_byte_of_a_table_may_be_another() {
+    let (files, at) = of_one_table(12);
+    let whole = &files[at].1;
+    assert!(table::is_sound(whole));
+    for at in 0..whole.len() {
+        assert!(!table::is_sound(&whole[..at]));
+        for byte in [0, 0x7f, 0xff, whole[at] ^ 1] {
+            let mut bytes = whole.clone();
+            bytes[at] = byte;
+            // Whatever it says, it says it.
+            table::is_sound(&bytes);
+        }
+    }
+}
+
 #[test]
 fn a_damaged_database_is_told_without_its_contents() {
     let (_folder, path) = copied(SAMPLE);
