@@ -52,6 +52,7 @@ pub(crate) fn surroundings() -> Surroundings {
         xdg_config_home: env::var_os("XDG_CONFIG_HOME")
             .map(PathBuf::from)
             .filter(|path| !path.as_os_str().is_empty()),
+        root: PathBuf::from("/"),
         current: env::current_dir().unwrap_or_default(),
         android: Vec::new(),
         host: host(),
@@ -116,6 +117,11 @@ pub(crate) fn surroundings_in(root: &Path) -> Vec<Surroundings> {
         data: home.join(".local/share"),
         xdg_config_home: None,
         current: home.clone(),
+        root: if home == root {
+            root.to_owned()
+        } else {
+            PathBuf::new()
+        },
         android: if home == root {
             phone.to_vec()
         } else {

@@ -20,6 +20,8 @@ pub struct Surroundings {
     pub data: PathBuf,
     /// `$XDG_CONFIG_HOME`, when it is set (some clients honour it on every system).
     pub xdg_config_home: Option<PathBuf>,
+    /// The root of the file system: `/`, or where a disk is mounted. Empty where only a home folder is known.
+    pub root: PathBuf,
     /// The working directory.
     pub current: PathBuf,
     /// Folders that may be the folder of an Android app, or hold one for each app. Empty but for material of a phone.

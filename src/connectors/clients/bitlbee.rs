@@ -46,8 +46,11 @@ impl Source for Bitlbee {
     }
 
     /// The files of all users, where this one may read them.
-    fn usual_places(&self, _: &Surroundings) -> Vec<PathBuf> {
-        files_in(Path::new("/var/lib/bitlbee"))
+    fn usual_places(&self, surroundings: &Surroundings) -> Vec<PathBuf> {
+        if surroundings.root.as_os_str().is_empty() {
+            return Vec::new();
+        }
+        files_in(&surroundings.root.join("var/lib/bitlbee"))
     }
 
     fn specificity(&self) -> Specificity {
@@ -480,6 +483,24 @@ mod tests {
             assert!(told[0].contains(why), "{told:?}");
             assert_eq!(snapshot.completeness, completeness, "{told:?}");
         }
+    }
+
+    #[test]
+    fn it_is_found_on_the_disk_that_is_meant() {
+        let disk = tempfile::tempdir().unwrap();
+        let folder = disk.path().join("var/lib/bitlbee");
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(data(SAMPLE), folder.join("ada.xml")).unwrap();
+        let mut surroundings = Surroundings {
+            root: disk.path().to_owned(),
+            ..Surroundings::default()
+        };
+        assert_eq!(
+            Bitlbee.usual_places(&surroundings),
+            [folder.join("ada.xml")]
+        );
+        surroundings.root = PathBuf::new();
+        assert!(Bitlbee.usual_places(&surroundings).is_empty());
     }
 
     #[test]
