@@ -158,7 +158,10 @@ pub(crate) fn assert_survives_damage(source: &dyn Source, sample: &str) {
             Err(error) => error.to_string(),
         };
         match planned {
-            Some(Ok(plan)) => told.push_str(&format!("{:?}", plan.plan())),
+            Some(Ok(plan)) => {
+                let plan = format!("{:?}", plan.plan());
+                told.push_str(&plan);
+            }
             Some(Err(error)) => told.push_str(&error.to_string()),
             None => {}
         }

@@ -40,8 +40,11 @@ enum What {
     /// A member with this key and text, after the one whose value begins there.
     Member(usize, String, Zeroizing<String>),
     /// A map of these strings, at the end of the list that begins there.
-    Item(usize, Vec<(String, Zeroizing<String>)>),
+    Item(usize, Fields),
 }
+
+/// Keys and texts of a map.
+type Fields = Vec<(String, Zeroizing<String>)>;
 
 impl<'a> Splice<'a> {
     /// Changes to `bytes`, of which `root` is what [`Format::parse`] gave.
@@ -231,7 +234,7 @@ struct Meant<'a> {
     /// Members that follow the one whose value begins there.
     members: BTreeMap<usize, Vec<(&'a str, &'a str)>>,
     /// Maps at the end of the list that begins there.
-    items: BTreeMap<usize, Vec<&'a Vec<(String, Zeroizing<String>)>>>,
+    items: BTreeMap<usize, Vec<&'a Fields>>,
     /// How many of the changes were found.
     used: usize,
 }

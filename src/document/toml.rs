@@ -169,7 +169,8 @@ pub(super) fn table_after(
     let ends = bytes.ends_with(b"\n");
     let mut out = Zeroizing::new(if ends { "" } else { newline }.to_owned());
     out.push_str(newline);
-    out.push_str(&format!("[[{}]]", list.key));
+    // Writing to a string can't fail.
+    let _ = write!(out, "[[{}]]", list.key);
     for (key, text) in fields {
         out.push_str(newline);
         out.push_str(key);

@@ -135,11 +135,11 @@ fn entry(table: &Node) -> Entry<Option<Spans<'_>>> {
     );
     let name = text("Name").unwrap_or_default();
     let server = text("Server").unwrap_or_default();
-    let is_command = |node: &Option<&Node>| {
+    let is_command = |node: Option<&Node>| {
         let text = node.and_then(Node::text);
         text.is_some_and(|text| text.trim_start().starts_with(COMMAND))
     };
-    let skipped = if is_command(&token) {
+    let skipped = if is_command(token) {
         let what = "its token is the output of a command, which is never run: back up what the command reads from, or \
                     put the token itself there";
         Some(Skipped::known(what))
@@ -150,7 +150,7 @@ fn entry(table: &Node) -> Entry<Option<Spans<'_>>> {
     };
     // A client that is kept elsewhere is not known, and stays.
     let client = id.zip(secret);
-    let client = client.filter(|(id, secret)| !is_command(&Some(id)) && !is_command(&Some(secret)));
+    let client = client.filter(|(id, secret)| !is_command(Some(id)) && !is_command(Some(secret)));
     Entry {
         place: token.map(|token| Spans { token, client }),
         label: format!("account \"{}\" of {}", shown(&name), shown(&server)),

@@ -165,8 +165,8 @@ impl<P> Entry<P> {
             created_at: None,
         };
         let mut body = Token::new(instance, Secret::from(token));
-        body.refresh_token = self.refresh_token.as_ref().and_then(|text| usable(text));
-        body.scopes = some(self.scopes.as_ref()).map(|text| Scopes::parse(text));
+        body.refresh_token = self.refresh_token.as_ref().and_then(usable);
+        body.scopes = some(self.scopes.as_ref()).map(Scopes::parse);
         body.created_at = self.created_at;
         snapshot.add(app, Some(account), body);
         Ok(())
