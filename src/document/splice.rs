@@ -126,12 +126,24 @@ impl<'a> Splice<'a> {
             Format::Yaml | Format::Lisp => None,
         }
         .ok_or(SpliceError::NoRoom)?;
+        let begins = list.value.span.start;
+        let is_after = |change: &Change| matches!(change.what, What::Item(at, _) if at == begins);
+        let is_empty = matches!(&list.value.kind, Kind::List(items) if items.is_empty());
+        let literal = if is_empty && self.changes.iter().any(is_after) {
+            // What was added before stands where nothing did.
+            let mut parted = Zeroizing::new(String::with_capacity(literal.len() + 1));
+            parted.push(',');
+            parted.push_str(&literal);
+            parted
+        } else {
+            literal
+        };
         let own =
             |(key, text): &(&str, &str)| ((*key).to_owned(), Zeroizing::new((*text).to_owned()));
         self.changes.push(Change {
             span: at..at,
             literal,
-            what: What::Item(list.value.span.start, fields.iter().map(own).collect()),
+            what: What::Item(begins, fields.iter().map(own).collect()),
         });
         Ok(())
     }

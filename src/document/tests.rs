@@ -306,6 +306,35 @@ fn a_list_gets_another_map_in_the_style_of_its_last() {
 }
 
 #[test]
+fn a_list_gets_two_maps_also_where_it_was_empty() {
+    for (format, text, after) in [
+        (
+            Format::Json,
+            "{\"l\":[ ]}",
+            "{\"l\":[{\"k\":\"1\"},{\"k\":\"2\"} ]}",
+        ),
+        (
+            Format::Json5,
+            "{l:[{k:'0'}]}",
+            "{l:[{k:'0'},{k:'1'},{k:'2'}]}",
+        ),
+        (
+            Format::Toml,
+            "[[l]]\nk = '0'\n",
+            "[[l]]\nk = '0'\n\n[[l]]\nk = '1'\n\n[[l]]\nk = '2'\n",
+        ),
+    ] {
+        let root = format.parse(text.as_bytes()).unwrap();
+        let mut splice = Splice::new(format, text.as_bytes(), &root);
+        let list = &root.members().unwrap()[0];
+        splice.append(list, &[("k", "1")]).unwrap();
+        splice.append(list, &[("k", "2")]).unwrap();
+        let made = splice.finish().unwrap().apply(text.as_bytes());
+        assert_eq!(std::str::from_utf8(&made).unwrap(), after);
+    }
+}
+
+#[test]
 fn what_cannot_be_appended_is_an_error() {
     let fields = [("k", "v")];
     for (format, text, why) in [
@@ -314,7 +343,7 @@ fn what_cannot_be_appended_is_an_error() {
         (Format::Json, "{\"l\":[{}]}", SpliceError::NoRoom),
         (Format::Toml, "l = []", SpliceError::NoRoom),
         // An array that is written in line can't be reopened.
-        (Format::Toml, "l = [{a = 'x'}]", SpliceError::Differs),
+        (Format::Toml, "l = [{a = 'x'}]", SpliceError::NoRoom),
         (Format::Toml, "[[\"l m\"]]\na = 'x'", SpliceError::NoRoom),
         (Format::Yaml, "l:\n- a: x", SpliceError::NoRoom),
     ] {

@@ -158,6 +158,11 @@ pub(super) fn table_after(
     if list.key.is_empty() || !list.key.chars().all(is_bare) {
         return None;
     }
+    // A list on one line takes no table after it.
+    let behind = bytes.get(list.key_span.end..)?.trim_ascii_start();
+    if behind.starts_with(b"=") {
+        return None;
+    }
     let strings = &mut tables.last()?.members()?.iter();
     let former = strings.find(|member| member.value.text().is_some())?;
     let former = bytes.get(former.value.span.clone())?;

@@ -147,6 +147,19 @@ fn an_account_whose_name_cannot_be_compared_is_written_over_for_nobody_else() {
 }
 
 #[test]
+fn what_stands_around_a_token_stays() {
+    for (former, expected) in [
+        ("old", "new"),
+        (" Bearer old\n", " Bearer new\n"),
+        ("Bearer ear", "Bearer new"),
+        ("", "new"),
+        ("${TOKEN}", "new"),
+    ] {
+        assert_eq!(in_place_of(former, "new").as_str(), expected);
+    }
+}
+
+#[test]
 fn one_place_gets_one_token() {
     let entries = [entry("m.example", None, 1)];
     let records = [

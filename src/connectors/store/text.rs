@@ -36,10 +36,11 @@ pub(crate) struct TextEditor<'a> {
 
 /// The text with another token in it: what stands around one (`Bearer`) stays.
 pub(crate) fn in_place_of(former: &str, token: &str) -> Text {
-    Zeroizing::new(match values::secret(former) {
-        Ok(held) => former.replacen(held, token, 1),
-        Err(_) => token.to_owned(),
-    })
+    let held = values::secret(former).ok();
+    // The last place: a short token may stand in the word before it, too.
+    let around = held.and_then(|held| former.rsplit_once(held));
+    let (before, after) = around.unwrap_or_default();
+    Zeroizing::new([before, token, after].concat())
 }
 
 /// Adds an account for a record to a document, and says how it is named, or why that can't be done.
