@@ -113,15 +113,20 @@ fn is_whole(log: &[u8]) -> bool {
                 // Room that was set aside and not used.
                 return rest.iter().all(|byte| *byte == 0);
             }
-            let checksum = crc32c::crc32c_append(crc32c::crc32c(&[kind]), data);
-            let masked = checksum.rotate_right(15).wrapping_add(MASK);
-            if masked.to_le_bytes() != [c0, c1, c2, c3] {
+            if checksum(&[&[kind], data]) != [c0, c1, c2, c3] {
                 return false;
             }
             block = rest;
         }
         block.iter().all(|byte| *byte == 0)
     })
+}
+
+/// The checksum of these parts, as it is stored.
+pub(super) fn checksum(parts: &[&[u8]]) -> [u8; 4] {
+    let parts = parts.iter();
+    let checksum = parts.fold(0, |sum, part| crc32c::crc32c_append(sum, part));
+    checksum.rotate_right(15).wrapping_add(MASK).to_le_bytes()
 }
 
 fn origins(options: Options) -> Option<BTreeMap<String, BTreeMap<String, Text>>> {

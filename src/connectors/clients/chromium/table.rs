@@ -6,8 +6,10 @@
 use rusty_leveldb::compressor::{Compressor, SnappyCompressor};
 use zeroize::Zeroizing;
 
-/// Whether its blocks stand in it one after the other, and are neither too many nor too large. Whether they are damaged,
-/// the package finds out.
+use super::leveldb;
+
+/// Whether its blocks stand in it one after the other, have their checksums, and are neither too many nor too large. (Of
+/// a damaged block the package would say nothing, and leave out what is in it.)
 pub(super) fn is_sound(bytes: &[u8]) -> bool {
     checked(bytes).is_some()
 }
@@ -55,7 +57,8 @@ impl Handle {
     fn block<'a>(&self, stored: &'a [u8]) -> Option<Block<'a>> {
         let rest = stored.get(self.offset..)?;
         let (bytes, trailer) = rest.split_at_checked(self.size)?;
-        let [compression, ..] = trailer.first_chunk::<TRAILER>()?;
+        let [compression, checksum @ ..] = trailer.first_chunk::<TRAILER>()?;
+        (leveldb::checksum(&[bytes, &[*compression]]) == *checksum).then_some(())?;
         Some(Block {
             bytes,
             is_compressed: *compression != 0,

@@ -221,7 +221,7 @@ fn tables_that_would_end_the_program_are_not_read() {
 }
 
 #[test]
-fn every_byte_of_a_table_may_be_another() {
+fn no_byte_of_a_table_may_be_another() {
     let (files, at) = of_one_table(12);
     let whole = &files[at].1;
     assert!(table::is_sound(whole));
@@ -230,8 +230,12 @@ fn every_byte_of_a_table_may_be_another() {
         for byte in [0, 0x7f, 0xff, whole[at] ^ 1] {
             let mut bytes = whole.clone();
             bytes[at] = byte;
-            // Whatever it says, it says it.
-            table::is_sound(&bytes);
+            let is_sound = table::is_sound(&bytes);
+            // The footer has no checksum, and some room.
+            assert!(
+                !is_sound || bytes == *whole || at >= whole.len() - 48,
+                "{at}"
+            );
         }
     }
 }
