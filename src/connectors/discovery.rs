@@ -282,6 +282,7 @@ mod tests {
                 "mastodon-android/B-megalodon/files/accounts.json",
                 "mastodon-android",
             ),
+            ("mastodon-ios/keychain-item.b64", "mastodon-ios"),
             ("mastodon-el/mastodon.plstore", "mastodon-el"),
             ("mastodon-el/encrypted.plstore", "mastodon-el"),
             ("tuba-tootle/tootle-0.2/accounts.json", "tootle"),

@@ -65,6 +65,7 @@ const ALL: &[&dyn Source] = &[
     &clients::MastodonAndroid,
     #[cfg(feature = "sqlite")]
     &clients::Fedilab,
+    &clients::MastodonIos,
     &clients::Web,
     #[cfg(feature = "chromium")]
     &clients::Chromium,

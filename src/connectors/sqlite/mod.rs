@@ -209,9 +209,8 @@ pub(crate) struct Row {
 enum Cell {
     Null,
     Integer(i64),
-    Real(f64),
     Text(Text),
-    /// A blob, or text that is no UTF-8.
+    /// A number that is not whole, a blob, or text that is no UTF-8.
     Other,
 }
 
@@ -220,12 +219,11 @@ impl Cell {
         match value {
             ValueRef::Null => Self::Null,
             ValueRef::Integer(number) => Self::Integer(number),
-            ValueRef::Real(number) => Self::Real(number),
             ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => Self::Text(Zeroizing::new(text.to_owned())),
                 Err(_) => Self::Other,
             },
-            ValueRef::Blob(_) => Self::Other,
+            ValueRef::Real(_) | ValueRef::Blob(_) => Self::Other,
         }
     }
 }
@@ -248,19 +246,6 @@ impl Row {
     pub(crate) fn integer(&self, column: &str) -> Option<i64> {
         match self.cell(column)? {
             Cell::Integer(number) => Some(*number),
-            _ => None,
-        }
-    }
-
-    /// The number of a column, whole or not.
-    pub(crate) fn number(&self, column: &str) -> Option<f64> {
-        match self.cell(column)? {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "times and counts, far below 2^53"
-            )]
-            Cell::Integer(number) => Some(*number as f64),
-            Cell::Real(number) => Some(*number),
             _ => None,
         }
     }
