@@ -96,7 +96,7 @@ pub(crate) fn running(names: &[&str]) -> Option<(u32, String)> {
         let name = String::from_utf8_lossy(&name).trim().to_owned();
         // The kernel keeps fifteen bytes of a name.
         let is = |known: &&str| known.get(..15).unwrap_or(known).eq_ignore_ascii_case(&name);
-        names.iter().any(|known| is(&known)).then_some((id, name))
+        names.iter().any(is).then_some((id, name))
     })
 }
 

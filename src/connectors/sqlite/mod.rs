@@ -140,6 +140,14 @@ impl Database {
         if there.is_empty() {
             return Err(Problem(format!("it has no table \"{table}\"")).at(&self.path));
         }
+        if ["rowid", "oid", "_rowid_"]
+            .iter()
+            .any(|name| has_column(&there, name))
+        {
+            // Its rows could not be told apart by their numbers.
+            let what = format!("its table \"{table}\" has a column with the name of SQLite's own");
+            return Err(Problem(what).at(&self.path));
+        }
         let missing = columns.iter().find(|column| !has_column(&there, column));
         match missing {
             Some(column) => {

@@ -382,6 +382,35 @@ fn what_is_added_and_what_is_refused_is_one_transaction() {
 }
 
 #[test]
+fn rows_that_cannot_be_told_apart_by_their_numbers_are_not_read() {
+    for name in ["rowid", "OID", "_rowid_"] {
+        let (_folder, path) = made(&format!(
+            "CREATE TABLE t (a TEXT, \"{name}\" INTEGER); INSERT INTO t VALUES ('x', 1), ('y', 1)"
+        ));
+        let error = open(&path).unwrap().rows("t", &["a"]).err().unwrap();
+        assert!(matches!(error, Error::Malformed { .. }), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_change_that_fails_takes_nothing_along() {
+    let (_folder, path) =
+        made("CREATE TABLE t (a TEXT CHECK (a <> 'bad')); INSERT INTO t VALUES ('x')");
+    let database = open(&path).unwrap();
+    let rows = database.rows("t", &["a"]).unwrap();
+    let mut writer = database.writer().unwrap();
+    assert!(writer.update("t", &rows[0], &[("a", "bad")]).is_err());
+    assert!(!writer.has_changes());
+    let lost = Row {
+        number: 9,
+        values: vec![("a", Cell::Null)],
+    };
+    assert!(writer.update("t", &lost, &[("a", "y")]).is_err());
+    assert!(!writer.has_changes());
+    assert_eq!(writer.update("t", &rows[0], &[("a", "good")]), Ok(true));
+}
+
+#[test]
 fn what_is_too_much_is_refused() {
     let many = "CREATE TABLE t (a);
         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001)

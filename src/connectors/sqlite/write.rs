@@ -140,15 +140,19 @@ impl Writer {
         sql: &str,
         values: impl rusqlite::Params,
     ) -> Result<(), String> {
-        // One statement is carried out as a whole or not at all.
-        match self.database.connection.execute(sql, values) {
-            Ok(1) => {
-                self.written.insert(table);
-                Ok(())
-            }
-            Ok(_) => Err("its row can't be found again".to_owned()),
-            Err(error) => Err(problem(&error).0),
+        let connection = &self.database.connection;
+        let told = |error: rusqlite::Error| problem(&error).0;
+        connection.execute_batch("SAVEPOINT change").map_err(told)?;
+        let changed = connection.execute(sql, values);
+        if changed != Ok(1) {
+            let taken_back = connection.execute_batch("ROLLBACK TO change; RELEASE change");
+            taken_back.map_err(told)?;
+            changed.map_err(told)?;
+            return Err("its row can't be found again".to_owned());
         }
+        connection.execute_batch("RELEASE change").map_err(told)?;
+        self.written.insert(table);
+        Ok(())
     }
 
     /// The plan to put what changed into the person's file.

@@ -6,7 +6,7 @@
 use crate::{
     connectors::{
         error::Problem,
-        store::{Entry, Skipped, text_of},
+        store::{self, Entry, Skipped, text_of},
         values::shown,
     },
     document::{Format, Kind, Node},
@@ -22,7 +22,10 @@ pub(super) fn entries(bytes: &[u8]) -> Result<Vec<Entry<()>>, Problem> {
         keys.iter().all(|key| node.get(key).is_some())
     };
     match &root.kind {
-        Kind::List(list) if list.iter().any(is_account) => Ok(list.iter().map(entry).collect()),
+        Kind::List(list) if list.iter().any(is_account) => {
+            store::bounded(list.len())?;
+            Ok(list.iter().map(entry).collect())
+        }
         _ => Err(Problem(
             "expected a list of accounts with \"access_token\", \"url\" and \"sns\"".to_owned(),
         )),

@@ -69,6 +69,7 @@ impl<'a> Documents<'a> {
             if !trimmed.is_empty() && !documents.add(from..from + trimmed.len(), trimmed) {
                 documents.damaged.push(at + 1);
             }
+            store::bounded(documents.documents.len().max(documents.damaged.len()))?;
         }
         documents.documents.retain(|document| !document.is_deleted);
         if documents.documents.iter().any(Document::is_account) {

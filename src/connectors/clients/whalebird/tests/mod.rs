@@ -374,3 +374,35 @@ fn a_document_that_comes_again_after_it_was_deleted_is_there() {
         assert_eq!(held, tokens);
     }
 }
+
+#[test]
+fn more_accounts_than_anybody_has_are_no_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |number: usize| {
+        format!(r#"{{"_id":"{number}","domain":"m.example","accessToken":"t-{number}"}}"#)
+    };
+    let lines: Vec<_> = (0..=10_000).map(line).collect();
+    let export = |line: &String| {
+        line.replace(
+            "\"_id\"",
+            "\"url\":\"m.example\",\"sns\":\"mastodon\",\"_id\"",
+        )
+        .replace("accessToken", "access_token")
+    };
+    for (name, text) in [
+        ("account.db", lines.join("\n")),
+        ("account.db", "damaged\n".repeat(10_001)),
+        (
+            "list.json",
+            format!(
+                "[{}]",
+                lines.iter().map(export).collect::<Vec<_>>().join(",")
+            ),
+        ),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        let error = Whalebird.read(&read(&path)).unwrap_err();
+        assert!(error.to_string().contains("which nobody has"), "{error}");
+    }
+}
