@@ -6,7 +6,7 @@ use crate::{
         NEW_TOKEN, assert_changes_only_the_token, assert_survives_damage,
         assert_takes_back_its_own, copied, data, read, record, records, warnings, write,
     },
-    model::{Action, Scopes, Secret},
+    model::{Action, Scopes},
 };
 
 const A: &str = "mastodon-android/A-official-2.6/files/accounts.json";
@@ -15,10 +15,12 @@ const B: &str = "mastodon-android/B-megalodon/files/accounts.json";
 const C: &str = "mastodon-android/C-official-2.13/databases";
 
 fn samples() -> Vec<PathBuf> {
-    let mut samples = vec![data(A), data(B)];
-    #[cfg(feature = "sqlite")]
-    samples.push(data(C));
-    samples
+    vec![
+        data(A),
+        data(B),
+        #[cfg(feature = "sqlite")]
+        data(C),
+    ]
 }
 
 /// What is read from this text as `accounts.json`.
@@ -203,6 +205,7 @@ fn the_folder_of_the_app_is_enough_and_says_what_else_is_in_it() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn in_the_database_only_spans_within_the_json_change() {
+    use crate::model::Secret;
     use rusqlite::Connection;
 
     assert_eq!(assert_takes_back_its_own(&MastodonAndroid, C), 3);
