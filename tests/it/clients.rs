@@ -6,6 +6,8 @@ use std::{
     process::{Child, Command},
 };
 
+use serde_json::Value;
+
 use crate::home::{Home, INIT, NEW, mode, texts};
 
 /// A process that is called like a client.
@@ -282,4 +284,150 @@ fn nothing_that_a_file_names_is_run_or_followed() {
     home.run(&["discover"]);
     home.run(&["list", "m.example"]).exits(5);
     assert!(!mark.exists());
+}
+
+/// Each client that keeps a database: its connector, a sample (a folder is copied whole), and the file in it.
+#[cfg(feature = "sqlite")]
+const DATABASES: &[(&str, &[&str], &str)] = &[
+    ("whalebird", &["whalebird/v5/whalebird.db"], "whalebird.db"),
+    (
+        "tusky",
+        &[
+            "tusky/v70/databases/tuskyDB",
+            "tusky/v70/databases/tuskyDB-wal",
+        ],
+        "tuskyDB",
+    ),
+    ("tusky", &["tusky/v30/databases/tuskyDB"], "tuskyDB"),
+    (
+        "mastodon-android",
+        &["mastodon-android/C-official-2.13/databases/accounts.db"],
+        "accounts.db",
+    ),
+    ("fedilab", &["fedilab/databases/fedilab_db"], "fedilab_db"),
+    (
+        "fedilab",
+        &["fedilab/Fedilab_data_export_2026-01-02-03-04-05.zip"],
+        "Fedilab_data_export_2026-01-02-03-04-05.zip",
+    ),
+];
+
+#[test]
+#[cfg(feature = "sqlite")]
+fn every_database_takes_a_token_and_keeps_the_rest() {
+    for (connector, samples, name) in DATABASES {
+        let home = Home::new();
+        home.run(&INIT).ok();
+        for sample in *samples {
+            let name = sample.rsplit('/').next().unwrap();
+            home.copy(sample, &format!("data/{name}"));
+        }
+        let place = format!("data/{name}");
+        let before = home.files_in("data");
+        let ran = home.run(&["import", "auto", &place]);
+        assert!(matches!(ran.code, 0 | 9), "{}", ran.err);
+        let ran = ran.says(&format!("is for {connector}"));
+        assert!(!ran.err.contains("UJTFvdToYI8"));
+        assert_eq!(home.files_in("data"), before, "reading leaves nothing");
+        let records = home.json(&["export", "json", "--reveal"]);
+        assert!(records.len() > 1, "{name}");
+
+        // Another vault knows another token of one of the accounts.
+        let mut new = records[0].clone();
+        new["access_token"] = NEW.into();
+        for key in ["id", "sources", "status"] {
+            new.as_object_mut().unwrap().remove(key);
+        }
+        let other = Home::new();
+        other.run(&INIT).ok();
+        other
+            .run_with_input(&["import", "json", "-"], new.to_string().as_bytes())
+            .ok();
+        let path = home.file(&place);
+        let path = path.to_str().unwrap();
+        let restore = ["restore", "*", "--to", connector, "--path", path];
+        let contents = home.contents();
+        other
+            .run(&[&restore[..], &["--dry-run"]].concat())
+            .ok()
+            .prints("replace tk_");
+        assert_eq!(home.contents(), contents);
+        let done = other.json(&[&restore[..], &["--yes"]].concat());
+        assert_eq!(texts(&done, "action"), ["updated"], "{name}");
+        let kept = PathBuf::from(done[0]["backup"].as_str().unwrap());
+        assert_eq!(mode(&kept), 0o600, "{name}");
+
+        let again = Home::new();
+        again.run(&INIT).ok();
+        again.run(&["import", connector, "--path", path]);
+        let mut after = again.json(&["export", "json", "--reveal"]);
+        // Fedilab keeps an account twice; both get the token.
+        let by_account = |record: &Value| format!("{}@{}", record["user"], record["instance"]);
+        let changed = by_account(&records[0]);
+        let mut expected = records.clone();
+        expected[0]["access_token"] = NEW.into();
+        let mut at = 0;
+        expected.retain(|record| {
+            at += 1;
+            at == 1 || by_account(record) != changed
+        });
+        for record in after.iter_mut().chain(&mut expected) {
+            for key in ["id", "sources"] {
+                record.as_object_mut().unwrap().remove(key);
+            }
+        }
+        let in_order = |record: &Value| format!("{}{}", by_account(record), record["access_token"]);
+        after.sort_by_key(in_order);
+        expected.sort_by_key(in_order);
+        assert_eq!(after, expected, "{name}");
+    }
+}
+
+#[test]
+#[cfg(feature = "sqlite")]
+fn a_phone_and_its_backup_are_looked_through() {
+    let home = Home::new();
+    home.run(&INIT).ok();
+    for (sample, place) in [
+        (
+            "tusky/v70/databases/tuskyDB",
+            "com.keylesspalace.tusky/databases/tuskyDB",
+        ),
+        (
+            "tusky/v70/databases/tuskyDB-wal",
+            "com.keylesspalace.tusky/databases/tuskyDB-wal",
+        ),
+        (
+            "mastodon-android/B-megalodon/files/accounts.json",
+            "org.joinmastodon.android.sk/f/accounts.json",
+        ),
+        (
+            "mastodon-android/C-official-2.13/databases/accounts.db",
+            "org.joinmastodon.android/db/accounts.db",
+        ),
+        (
+            "fedilab/databases/fedilab_db",
+            "app.fedilab.android/databases/fedilab_db",
+        ),
+    ] {
+        home.copy(sample, &format!("phone/data/data/{place}"));
+        home.copy(sample, &format!("backup/apps/{place}"));
+    }
+    let expected = ["fedilab", "mastodon-android", "mastodon-android", "tusky"];
+    for root in ["phone", "phone/data/data", "backup", "backup/apps"] {
+        let found = home.json(&["discover", "--root", root]);
+        let mut connectors = texts(&found, "connector");
+        connectors.sort_unstable();
+        assert_eq!(connectors, expected, "{root}");
+        assert!(
+            found
+                .iter()
+                .all(|found| found["accounts"].as_u64() > Some(0))
+        );
+    }
+    let one_app = "backup/apps/com.keylesspalace.tusky";
+    let found = home.json(&["discover", "--root", one_app]);
+    assert_eq!(texts(&found, "connector"), ["tusky"]);
+    let ran = home.run(&["backup", "--root", "phone", "--json"]);
+    assert_eq!(ran.objects().len(), 4, "{}", ran.err);
 }
