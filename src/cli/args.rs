@@ -6,7 +6,10 @@ use clap::{
     ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
     parser::ValueSource,
 };
-use tuskvault::model::{Domain, Selector};
+use tuskvault::{
+    connectors,
+    model::{Domain, Selector},
+};
 
 /// Back up the OAuth tokens of Mastodon apps in a password-protected vault, with history.
 #[derive(Parser)]
@@ -213,7 +216,7 @@ pub(crate) struct RunOptions {
     after_help = "Examples:\n  tuskvault import toot --path ~/old-home/.config/toot\n  tuskvault import auto bot/config.json --instance m.example\n  tuskvault import json records.json\n  tuskvault import postgres --env-file /home/mastodon/live/.env.production\n  tuskvault import postgres --url postgres://backup@localhost/mastodon_production --user alice\n  ssh server cat records.json | tuskvault import json -"
 )]
 pub(crate) struct Import {
-    /// The connector, or `auto` to find out by content
+    #[arg(help = named("The connector, or `auto` to find out by content", connectors::sources()))]
     pub(crate) connector: String,
     /// A file or folder; `-` reads standard input (json)
     #[arg(value_name = "PATH", conflicts_with = "path")]
@@ -255,8 +258,7 @@ pub(crate) struct Database {
 pub(crate) struct Restore {
     /// [USER@]INSTANCE[/APP] or tk_…, with ~N for the Nth token before
     pub(crate) selector: Selector,
-    /// The connector to write to
-    #[arg(long, value_name = "CONNECTOR")]
+    #[arg(long, value_name = "CONNECTOR", help = named("The connector to write to", connectors::sinks()))]
     pub(crate) to: String,
     /// The file or folder to write to
     #[arg(long, value_name = "PATH")]
@@ -280,6 +282,11 @@ pub(crate) struct Restore {
     pub(crate) database: Database,
     #[command(flatten)]
     pub(crate) server: RestoreServer,
+}
+
+/// A help text that names the connectors.
+fn named(what: &str, connectors: impl Iterator<Item = &'static str>) -> String {
+    format!("{what}: {}", connectors.collect::<Vec<_>>().join(", "))
 }
 
 /// Options of a restore into the server's database.

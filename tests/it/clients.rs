@@ -228,7 +228,13 @@ fn the_docs_tell_of_every_connector_and_whether_it_writes() {
         });
         let writes: Vec<bool> = rows.by_ref().map(|row| row[4] != "no").collect();
         assert!(!writes.is_empty(), "{name} is not in docs/clients.md");
-        assert_eq!(writes.contains(&true), connector.sink().is_some(), "{name}");
+        let is_sink = connector.sink().is_some();
+        assert_eq!(writes.contains(&true), is_sink, "{name}");
+        for (command, is_named) in [("import", true), ("restore", is_sink)] {
+            let help = Home::new().run(&[command, "--help"]).ok().out;
+            let mut words = help.split(|c: char| c.is_whitespace() || c == ',');
+            assert_eq!(words.any(|word| word == name), is_named, "{command} {name}");
+        }
     }
 }
 
