@@ -55,7 +55,7 @@ impl Source for MastodonIos {
     }
 
     fn read(&self, request: &ReadRequest) -> Result<Snapshot, Error> {
-        let path = place::file_in(&request.path, &[DATABASE]);
+        let path = place::file_in(&request.path, &[DATABASE, IN_CONTAINER]);
         let path = path.ok_or_else(|| Error::NotFound {
             connector: NAME,
             path: request.path.clone(),
@@ -184,8 +184,9 @@ fn of_database(path: &Path, _: &mut Snapshot) -> Result<Vec<Entry<()>>, Error> {
     Err(Problem(what.to_owned()).at(path))
 }
 
-/// The database of the app group.
+/// The database of the app group, and its place in the group's container (`CoreDataStack`, `Extension/URL.swift`).
 const DATABASE: &str = "shared.sqlite";
+const IN_CONTAINER: &str = "Databases/shared.sqlite";
 
 const NOT_OURS: &str =
     "expected the value of a keychain item: base64 of JSON with \"domain\" and \"userAccessToken\"";
@@ -282,7 +283,8 @@ mod tests {
     #[test]
     fn core_data_is_read_by_its_columns() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(DATABASE);
+        let path = folder.path().join(IN_CONTAINER);
+        fs::create_dir(path.parent().unwrap()).unwrap();
         let app = rusqlite::Connection::open(&path).unwrap();
         app.execute_batch(
             "CREATE TABLE ZMASTODONAUTHENTICATION (Z_PK INTEGER PRIMARY KEY, Z_ENT INTEGER, Z_OPT INTEGER,
