@@ -275,10 +275,10 @@ mod tests {
     #[test]
     fn they_are_found_in_the_working_directory() {
         let surroundings = Surroundings {
-            current: "/work".into(),
+            current: "/bots".into(),
             ..Surroundings::default()
         };
-        let expected = ["/work/mastodon-data.toml", "/work/mastodon-data.json"];
+        let expected = ["/bots/mastodon-data.toml", "/bots/mastodon-data.json"];
         let places = MastodonAsync.usual_places(&surroundings);
         assert_eq!(places, expected.map(PathBuf::from));
         let error = MastodonAsync.read(&read(&data("toot"))).unwrap_err();
