@@ -278,12 +278,12 @@ fn the_real_file_behind_a_link_is_written() {
 #[test]
 fn only_its_own_names_are_taken_and_messages_hold_no_secret() {
     let surroundings = Surroundings {
-        current: "/work".into(),
+        current: "/bots".into(),
         ..Surroundings::default()
     };
     assert_eq!(
         MastodonArchive.usual_places(&surroundings),
-        [PathBuf::from("/work")]
+        [PathBuf::from("/bots")]
     );
     for path in ["mastodon-py", "toot"] {
         let error = MastodonArchive.read(&read(&data(path))).unwrap_err();
