@@ -11,7 +11,7 @@ pub struct Holder {
     pub process: Option<u32>,
 }
 
-/// The first other process that holds a POSIX lock on these bytes of a file. Takes none. Must not be asked of a file on
+/// The first other process that holds a POSIX lock on any of these bytes of a file, which may end beyond it. Takes none. Must not be asked of a file on
 /// which this process holds such locks: the system drops them when it closes any handle of that file.
 ///
 /// # Errors
@@ -20,7 +20,11 @@ pub fn lock_holder(path: &Path, bytes: Range<u64>) -> io::Result<Option<Holder>>
     let file = File::open(path)?;
     let asked = Flock {
         start: bytes.start,
-        length: bytes.end.saturating_sub(bytes.start),
+        // The system's offsets have a sign.
+        length: bytes
+            .end
+            .min(i64::MAX.unsigned_abs())
+            .saturating_sub(bytes.start),
         ..Flock::from(FlockType::WriteLock)
     };
     let held = fcntl_getlk(&file, &asked)?;

@@ -1,4 +1,9 @@
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use super::*;
 use crate::connectors::testing::{copied, data, read, records, warnings};
@@ -67,6 +72,47 @@ fn thedesks_accounts_come_out_of_its_storage_which_stays_as_it_was() {
         assert_eq!(held(&folder.path().join(path)), expected, "{path}");
     }
     assert_eq!(names(&profile.join("leveldb")), before);
+}
+
+/// No test by itself: what the next one runs.
+#[test]
+fn holds_a_lock() {
+    let Some(path) = std::env::var_os("TEST_LOCK") else {
+        return;
+    };
+    let file = fs::File::create(path).unwrap();
+    let lock = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    rustix::fs::fcntl_lock(&file, lock).unwrap();
+    println!("it is locked");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+#[test]
+fn a_program_that_has_the_storage_open_is_told() {
+    let (_folder, path) = copied(SAMPLE);
+    fs::write(path.join("LOCK"), "").unwrap();
+    let told = || {
+        let snapshot = Chromium.read(&read(&path)).unwrap();
+        warnings(&snapshot).join("").contains("is running")
+    };
+    assert!(!told());
+    let mut program = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "connectors::clients::chromium::tests::holds_a_lock",
+        ])
+        .arg("--nocapture")
+        .env("TEST_LOCK", path.join("LOCK"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stdout.as_mut().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with("it is locked")));
+    assert!(told());
+    drop(program.stdin.take());
+    program.wait().unwrap();
+    assert!(!told());
 }
 
 #[test]
