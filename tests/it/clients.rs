@@ -71,7 +71,8 @@ fn discover_looks_into_every_home_of_a_disk_and_into_a_phone() {
         "tut/accounts.toml",
         "disk/Users/she/Library/Application Support/tut/accounts.toml",
     );
-    home.copy("toot/config.json", "disk/root/.config/toot/config.json");
+    let roots = ["disk", "root", ".config/toot/config.json"].join("/");
+    home.copy("toot/config.json", &roots);
     let found = home.json(&["discover", "--root", "disk"]);
     assert_eq!(texts(&found, "connector"), ["toot", "tut", "tut"]);
     // The same, recorded.

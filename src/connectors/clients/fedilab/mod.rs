@@ -155,7 +155,7 @@ fn plan_export(
     ))
 }
 
-/// The file itself; of a folder the database of the app, else the newest export.
+/// The file itself; of a folder the newest export, else the database of the app.
 fn path(path: &Path) -> Result<PathBuf, Error> {
     let names = ["fedilab_db", "databases/fedilab_db", "db/fedilab_db"];
     let newest = || path.is_dir().then(|| newest(path)).flatten();
