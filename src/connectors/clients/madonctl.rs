@@ -94,7 +94,7 @@ impl Sink for Madonctl {
             root: &config.root,
             entries: &[entry],
             taken: Taken::Apart,
-            insert: &|_, _| {
+            insert: &|_, _, _| {
                 Err(format!(
                     "the file is for another account ({label}) and has room for one: name another file with --path"
                 ))

@@ -67,7 +67,7 @@ impl Sink for MastodonAsync {
             root: &root,
             entries: &[entry],
             taken: Taken::Apart,
-            insert: &|_, _| {
+            insert: &|_, _, _| {
                 Err(format!(
                     "the file is for another account ({label}) and has room for one: name another file with --path"
                 ))

@@ -81,7 +81,7 @@ impl Sink for Tootle {
             root: &root,
             entries: &entries(&root),
             taken: Taken::Apart,
-            insert: &|_, _| {
+            insert: &|_, _, _| {
                 let what = "Tootle keeps a whole profile with each account: log in with it once, then restore again";
                 Err(what.to_owned())
             },

@@ -209,7 +209,7 @@ impl Editor<usize> for Accounts<'_> {
         changes.map_err(|why| format!("{}: {why}", entry.label))
     }
 
-    fn insert(&mut self, _: &Record) -> Result<String, String> {
+    fn insert(&mut self, _: &str, _: &Record) -> Result<String, String> {
         Err(
             "an account can't be added to Tusky's database: log in to it in Tusky once, then restore"
                 .to_owned(),

@@ -76,7 +76,7 @@ impl Sink for Tut {
             root: &root,
             entries: &entries(&root),
             taken: Taken::Apart,
-            insert: &|splice, record| insert(splice, accounts(&root), record),
+            insert: &|splice, name, record| insert(splice, accounts(&root), name, record),
             advice: "restart tut: it reads its accounts when it starts",
         };
         Ok(plan.prepared(file, request, records))
@@ -175,12 +175,9 @@ fn entry(table: &Node) -> Entry<Option<Spans<'_>>> {
 fn insert(
     splice: &mut Splice<'_>,
     accounts: Option<&Member>,
+    name: &str,
     record: &Record,
 ) -> Result<String, String> {
-    let name = record
-        .user
-        .name()
-        .ok_or("tut needs the name of the user, which is not known")?;
     let (id, secret) = store::client_of(record)
         .ok_or("tut needs client_id and client_secret of the app, which are not known")?;
     let base_url = record.app.base_url.clone();

@@ -18,11 +18,11 @@ pub(crate) trait Editor<P> {
     /// Why it can't be done. Nothing has changed then.
     fn update(&mut self, entry: &Entry<P>, record: &Record) -> Result<bool, String>;
 
-    /// Adds an account. Returns how it is named.
+    /// Adds an account of this user. Returns how it is named.
     ///
     /// # Errors
     /// Why the client's format doesn't allow it, and what to do instead.
-    fn insert(&mut self, record: &Record) -> Result<String, String>;
+    fn insert(&mut self, name: &str, record: &Record) -> Result<String, String>;
 }
 
 /// How entries of the same account are taken.
@@ -81,7 +81,7 @@ impl<P> Work<'_, P> {
 
     fn insert(&mut self, record: &Record) -> Result<(Action, String), String> {
         let name = match &record.user {
-            User::Named(name) if values::is_user_name(name) => name.to_ascii_lowercase(),
+            User::Named(name) if values::is_user_name(name) => name,
             User::Named(_) => {
                 return Err("its user name holds characters that no client can use".to_owned());
             }
@@ -95,10 +95,11 @@ impl<P> Work<'_, P> {
                 return Err("it is an application's own token: no account holds it".to_owned());
             }
         };
-        if !self.inserted.insert((record.instance.clone(), name)) {
+        let account = (record.instance.clone(), name.to_ascii_lowercase());
+        if !self.inserted.insert(account) {
             return Err(TWICE.to_owned());
         }
-        let added = self.editor.insert(record)?;
+        let added = self.editor.insert(name, record)?;
         Ok((Action::Insert, format!("{added} is added")))
     }
 

@@ -31,9 +31,9 @@ impl Editor<u8> for Log {
         Ok(entry.token.as_ref().map(|text| text.as_str()) != Some(record.access_token.expose()))
     }
 
-    fn insert(&mut self, record: &Record) -> Result<String, String> {
+    fn insert(&mut self, name: &str, _: &Record) -> Result<String, String> {
         self.0.push(0);
-        Ok(record.user.name().unwrap_or_default().to_owned())
+        Ok(name.to_owned())
     }
 }
 

@@ -43,8 +43,8 @@ pub(crate) fn in_place_of(former: &str, token: &str) -> Text {
     Zeroizing::new([before, token, after].concat())
 }
 
-/// Adds an account for a record to a document, and says how it is named, or why that can't be done.
-pub(crate) type Insert<'a> = &'a dyn Fn(&mut Splice<'_>, &Record) -> Result<String, String>;
+/// Adds an account of this user to a document, for a record, and says how it is named, or why that can't be done.
+pub(crate) type Insert<'a> = &'a dyn Fn(&mut Splice<'_>, &str, &Record) -> Result<String, String>;
 
 /// Changes what else in a document goes with a record's token.
 pub(crate) type Also<'a> = &'a dyn Fn(&mut Splice<'_>, &Record) -> Result<(), SpliceError>;
@@ -86,8 +86,8 @@ impl<'a> Editor<Option<Spans<'a>>> for TextEditor<'_> {
         }
     }
 
-    fn insert(&mut self, record: &Record) -> Result<String, String> {
-        (self.insert)(&mut self.splice, record)
+    fn insert(&mut self, name: &str, record: &Record) -> Result<String, String> {
+        (self.insert)(&mut self.splice, name, record)
     }
 }
 

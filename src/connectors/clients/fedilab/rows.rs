@@ -133,7 +133,7 @@ impl Editor<usize> for Accounts<'_> {
         Ok(changes)
     }
 
-    fn insert(&mut self, _: &Record) -> Result<String, String> {
+    fn insert(&mut self, _: &str, _: &Record) -> Result<String, String> {
         Err("an account can't be added, Fedilab needs its whole profile: log in to it in Fedilab once, then restore".to_owned())
     }
 }

@@ -151,7 +151,7 @@ impl Editor<usize> for Rows<'_> {
         self.writer.update(TABLE, &account.row, &texts).map_err(at)
     }
 
-    fn insert(&mut self, _: &Record) -> Result<String, String> {
+    fn insert(&mut self, _: &str, _: &Record) -> Result<String, String> {
         Err(NO_INSERT.to_owned())
     }
 }

@@ -158,7 +158,7 @@ impl Editor<usize> for Accounts<'_> {
         }
     }
 
-    fn insert(&mut self, _: &Record) -> Result<String, String> {
+    fn insert(&mut self, _: &str, _: &Record) -> Result<String, String> {
         Err(NO_INSERT.to_owned())
     }
 }

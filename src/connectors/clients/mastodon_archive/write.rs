@@ -116,11 +116,7 @@ impl Editor<usize> for FileEditor<'_> {
         Ok(changes || is_new)
     }
 
-    fn insert(&mut self, record: &Record) -> Result<String, String> {
-        let name = record
-            .user
-            .name()
-            .ok_or("the file's name needs the name of the user, which is not known")?;
+    fn insert(&mut self, name: &str, record: &Record) -> Result<String, String> {
         let folder = self.folder.ok_or(
             "the file is for another account, and has it in its name: name the folder with --path",
         )?;

@@ -122,7 +122,9 @@ impl Sink for MastodonEl {
             root: &root,
             entries: &Accounts::of(&root, file.bytes()).all(),
             taken: Taken::AsOne,
-            insert: &|_, _| Err("log in with mastodon.el once: it adds accounts itself".to_owned()),
+            insert: &|_, _, _| {
+                Err("log in with mastodon.el once: it adds accounts itself".to_owned())
+            },
             advice: "restart Emacs: it keeps the old token until then",
         };
         Ok(plan.prepared(file, request, records))

@@ -97,7 +97,7 @@ impl Sink for TheDesk {
             root: &root,
             entries: &entries(&root),
             taken: Taken::Apart,
-            insert: &|splice, record| insert(splice, accounts(&root), record),
+            insert: &|splice, name, record| insert(splice, accounts(&root), name, record),
             advice: "import the file in TheDesk (up to version 24; Settings, Import): all that it has now is replaced by \
                      what is in the file",
         };
@@ -237,12 +237,9 @@ fn login_of(rt: Option<Text>) -> [Option<Text>; 3] {
 fn insert(
     splice: &mut Splice<'_>,
     accounts: Option<&Member>,
+    name: &str,
     record: &Record,
 ) -> Result<String, String> {
-    let name = record
-        .user
-        .name()
-        .ok_or("TheDesk needs the name of the user, which is not known")?;
     let accounts = accounts.ok_or("the file has no accounts")?;
     let api = record.app.base_url.as_deref().and_then(values::instance);
     let domain = api.as_ref().unwrap_or(&record.instance).as_str();

@@ -116,7 +116,7 @@ impl Sink for Tuba {
             root: &root,
             entries: &entries,
             taken: Taken::Apart,
-            insert: &|_, _| {
+            insert: &|_, _, _| {
                 let what = "Tuba keeps a whole profile with each account: log in with it once, then save its secret";
                 Err(what.to_owned())
             },

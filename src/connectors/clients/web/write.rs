@@ -77,7 +77,7 @@ impl Editor<Option<Spot>> for Writer {
         Ok(true)
     }
 
-    fn insert(&mut self, _: &Record) -> Result<String, String> {
+    fn insert(&mut self, _: &str, _: &Record) -> Result<String, String> {
         let what = "these clients keep more with an account than is known: log in with the client once, and dump again";
         Err(what.to_owned())
     }

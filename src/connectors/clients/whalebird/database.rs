@@ -192,11 +192,7 @@ impl Editor<usize> for RowEditor<'_> {
         changes.map_err(|why| format!("{}: {why}", entry.label))
     }
 
-    fn insert(&mut self, record: &Record) -> Result<String, String> {
-        let name = record
-            .user
-            .name()
-            .ok_or("Whalebird needs the name of the user, which is not known")?;
+    fn insert(&mut self, name: &str, record: &Record) -> Result<String, String> {
         let (id, secret) = store::client_of(record)
             .ok_or("Whalebird needs client_id and client_secret of the app, which are not known")?;
         let next = self
