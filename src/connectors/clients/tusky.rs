@@ -196,8 +196,7 @@ impl Editor<usize> for Accounts<'_> {
             match store::client_of(record) {
                 Some((id, secret)) => texts.extend([("clientId", id), ("clientSecret", secret)]),
                 None => {
-                    let held = entry.client_id.as_deref();
-                    let note = store::kept_client(&entry.label, held, record);
+                    let note = store::kept_client(entry, record);
                     self.notes.extend(note);
                 }
             }

@@ -148,10 +148,7 @@ impl<P> Work<'_, P> {
             instances.any(|domain| domain == record.instance || Some(&domain) == api.as_ref())
         });
         let there: Vec<_> = there.collect();
-        let holds = |entry: &Entry<P>| {
-            let token = entry.token.as_ref();
-            token.and_then(|text| values::secret(text).ok()) == Some(record.access_token.expose())
-        };
+        let holds = |entry: &Entry<P>| entry.holds(record);
         let places = |is_fitting: &dyn Fn(&Entry<P>) -> bool| -> Vec<usize> {
             let fitting = there.iter().filter(|(_, entry)| is_fitting(entry));
             fitting.map(|(at, _)| *at).collect()
@@ -205,12 +202,13 @@ pub(crate) fn client_of(record: &Record) -> Option<(&str, &str)> {
 }
 
 /// What to say of an entry whose token changes, and whose client can't: the one that the token was issued to is not
-/// known. `held` is the client_id in the entry.
-pub(crate) fn kept_client(label: &str, held: Option<&str>, record: &Record) -> Option<String> {
-    let is_same = record.app.client_id.as_deref() == held;
+/// known.
+pub(crate) fn kept_client<P>(entry: &Entry<P>, record: &Record) -> Option<String> {
+    let is_same = record.app.client_id == entry.client_id || entry.holds(record);
     (!is_same && client_of(record).is_none()).then(|| {
         format!(
-            "{label}: client_id and client_secret stay: those that the token was issued to are not known"
+            "{}: client_id and client_secret stay: those that the token was issued to are not known",
+            entry.label
         )
     })
 }

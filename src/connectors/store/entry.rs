@@ -9,7 +9,7 @@ use crate::{
         error::Problem,
         values::{self, Unusable, shown},
     },
-    model::{Account, App, Completeness, Domain, Scopes, Secret, Snapshot, Token},
+    model::{Account, App, Completeness, Domain, Record, Scopes, Secret, Snapshot, Token},
 };
 
 /// Text that may be secret.
@@ -142,6 +142,12 @@ impl<P> Entry<P> {
     /// Whether the client doesn't say whose token it is. A name that no server could have is one all the same.
     pub(crate) fn is_nameless(&self) -> bool {
         some(self.user.as_ref()).is_none()
+    }
+
+    /// Whether it has the record's token.
+    pub(crate) fn holds(&self, record: &Record) -> bool {
+        let token = self.token.as_ref();
+        token.and_then(|text| values::secret(text).ok()) == Some(record.access_token.expose())
     }
 
     fn import(&self, request: &ReadRequest, snapshot: &mut Snapshot) -> Result<(), Skipped> {

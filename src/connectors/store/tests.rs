@@ -6,7 +6,7 @@ use crate::{
         ReadRequest,
         testing::{NEW_TOKEN, read, record, records, warnings},
     },
-    model::{Action, Completeness, Domain, Record, Snapshot, SourceKey, User},
+    model::{Action, Completeness, Domain, Record, Secret, Snapshot, SourceKey, User},
 };
 
 /// An account of which this is known; its token is `token-<number>`.
@@ -341,4 +341,21 @@ fn what_the_person_names_fills_in_what_the_client_does_not_say() {
             .iter()
             .all(|app| app.body.client_secret.is_none())
     );
+}
+
+#[test]
+fn only_a_token_that_changes_can_lose_its_client() {
+    let mut held = entry("m.example", Some("ada"), 1);
+    held.client_id = Some("id-1".to_owned());
+    let told = |token: &str, id: Option<&str>, secret: Option<&str>| {
+        let mut record = record("m.example", Some("ada"), token);
+        record.app.client_id = id.map(str::to_owned);
+        record.app.client_secret = secret.map(Secret::from);
+        kept_client(&held, &record).is_some()
+    };
+    assert!(told(NEW_TOKEN, None, None));
+    assert!(told(NEW_TOKEN, Some("id-2"), None));
+    assert!(!told(NEW_TOKEN, Some("id-2"), Some("secret")));
+    assert!(!told(NEW_TOKEN, Some("id-1"), None));
+    assert!(!told("token-1", None, None));
 }

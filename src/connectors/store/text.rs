@@ -69,9 +69,8 @@ impl<'a> Editor<Option<Spans<'a>>> for TextEditor<'_> {
                     self.splice.set(id, ours.0)?;
                     self.splice.set(secret, ours.1)
                 }
-                (Some((id, _)), None) => {
-                    let note = kept_client(&entry.label, id.text(), record);
-                    self.notes.extend(note);
+                (Some(_), None) => {
+                    self.notes.extend(kept_client(entry, record));
                     Ok(())
                 }
                 (None, _) => Ok(()),

@@ -115,7 +115,7 @@ impl Editor<usize> for Accounts<'_> {
                 texts.extend([("APP_CLIENT_ID", id), ("APP_CLIENT_SECRET", secret)]);
             }
             None => {
-                let note = store::kept_client(&entry.label, entry.client_id.as_deref(), record);
+                let note = store::kept_client(entry, record);
                 self.notes
                     .extend(note.filter(|note| !self.notes.contains(note)));
             }

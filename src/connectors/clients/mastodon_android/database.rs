@@ -145,9 +145,7 @@ impl Editor<usize> for Rows<'_> {
         if account.app.is_some() {
             texts.push(("application", app.as_str()));
         }
-        let held = entry.client_id.as_deref();
-        self.notes
-            .extend(store::kept_client(&entry.label, held, record));
+        self.notes.extend(store::kept_client(entry, record));
         self.writer.update(TABLE, &account.row, &texts).map_err(at)
     }
 

@@ -146,8 +146,7 @@ impl Editor<usize> for Accounts<'_> {
         };
         match set() {
             Ok(has_client) => {
-                let held = entry.client_id.as_deref();
-                let note = store::kept_client(&entry.label, held, record);
+                let note = store::kept_client(entry, record);
                 self.notes.extend(note.filter(|_| !has_client));
                 Ok(self.splice.len() > before)
             }

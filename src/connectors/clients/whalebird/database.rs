@@ -183,9 +183,7 @@ impl Editor<usize> for RowEditor<'_> {
         match store::client_of(record) {
             Some((id, secret)) => texts.extend([("client_id", id), ("client_secret", secret)]),
             None => {
-                let held = entry.client_id.as_deref();
-                let note = store::kept_client(&entry.label, held, record);
-                self.notes.extend(note);
+                self.notes.extend(store::kept_client(entry, record));
             }
         }
         let changes = self.writer.update(ACCOUNTS, row, &texts);

@@ -278,10 +278,7 @@ impl Editor<usize> for LineEditor<'_> {
                     .and_then(|()| splice.set(secret, ours.1));
                 client.map_err(|why| failed(why.to_string()))?;
             }
-            (Some((id, _)), None) => {
-                let note = store::kept_client(&entry.label, id.text(), record);
-                self.notes.extend(note);
-            }
+            (Some(_), None) => self.notes.extend(store::kept_client(entry, record)),
             (None, _) => {}
         }
         if splice.is_empty() {
