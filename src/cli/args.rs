@@ -218,7 +218,7 @@ pub(crate) struct RunOptions {
 pub(crate) struct Import {
     #[arg(help = named("The connector, or `auto` to find out by content", connectors::sources()))]
     pub(crate) connector: String,
-    /// A file or folder; `-` reads standard input (json)
+    /// A file or folder; `-` reads standard input, where the connector can (json, dotenv, generic, tuba)
     #[arg(value_name = "PATH", conflicts_with = "path")]
     pub(crate) place: Option<PathBuf>,
     /// A file or folder

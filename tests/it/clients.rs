@@ -211,6 +211,34 @@ fn every_client_gets_its_earlier_file_back_byte_for_byte() {
 }
 
 #[test]
+fn what_the_keyrings_own_tool_prints_comes_through_a_pipe() {
+    let home = Home::with_vault();
+    let secrets: Value =
+        serde_json::from_str(include_str!("../data/tuba-tootle/tuba-secrets.json")).unwrap();
+    let item = |label: &str, secret: &str, schema: &str| {
+        format!(
+            "[/1]\nlabel = {label}\nsecret = {secret}\ncreated = x\nmodified = x\nschema = {schema}\n"
+        )
+    };
+    let accounts = secrets.as_array().unwrap().iter();
+    let accounts =
+        accounts.map(|secret| item("Mastodon Account", &secret.to_string(), "dev.geopjr.Tuba"));
+    let others = item("Wifi", "hunter2", "org.example");
+    let printed = others + &accounts.collect::<String>();
+    let before = home.contents().len();
+    let ran = home.run_with_input(&["import", "tuba", "-"], printed.as_bytes());
+    let ran = ran.ok().prints("tuba -: run 1").keeps_to_itself("hunter2");
+    assert!(!ran.err.contains("Wifi"));
+    let records = home.json(&["list", "*/Tuba"]);
+    assert_eq!(records.len(), secrets.as_array().unwrap().len());
+    assert_eq!(home.contents().len(), before, "nothing is left on the disk");
+    let cut = printed.replace('}', "");
+    home.run_with_input(&["import", "tuba", "-"], cut.as_bytes())
+        .exits(9);
+    assert_eq!(home.json(&["list", "*/Tuba"]), records, "nothing is gone");
+}
+
+#[test]
 fn the_docs_tell_of_every_connector_and_whether_it_writes() {
     let docs = fs::read_to_string("docs/clients.md").unwrap();
     let rows: Vec<Vec<&str>> = docs
