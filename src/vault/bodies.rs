@@ -10,6 +10,8 @@ use crate::model::{Account, App, Domain, Moment, Relation, Scopes, Secret, Token
 
 use super::{
     codec::{Columnar, Reader, Symbol, Writer, is_same},
+    facts::AccountScope,
+    index,
     rows::Body,
     store::tag,
 };
@@ -143,6 +145,11 @@ impl Body for TokenBody {
         self.token == other.token && self.instance == other.instance
     }
 
+    fn is_in(&self, scope: &AccountScope) -> bool {
+        self.account
+            .is_some_and(|account| scope.rows.contains(&account))
+    }
+
     fn model(&self) -> Option<Token> {
         Some(Token {
             instance: domain(&self.instance)?,
@@ -261,6 +268,10 @@ impl Body for AppBody {
         self
     }
 
+    fn is_in(&self, _scope: &AccountScope) -> bool {
+        false
+    }
+
     fn model(&self) -> Option<App> {
         let uris = text(&self.redirect_uris)?.split('\n');
         Some(App {
@@ -347,6 +358,12 @@ pub(super) struct AccountBody {
 }
 
 impl AccountBody {
+    /// Whether it has this name, given as names are compared.
+    pub(super) fn is_named(&self, folded: &str) -> bool {
+        let name = self.username.as_deref().map(index::folded);
+        name.is_some_and(|name| *name == *folded)
+    }
+
     pub(super) fn new(account: &Account, symbols: &mut Symbols) -> Self {
         Self {
             instance: symbols.text(Field::Instance, account.instance.as_str()),
@@ -369,6 +386,10 @@ impl Body for AccountBody {
 
     fn in_state(self, (): ()) -> Self {
         self
+    }
+
+    fn is_in(&self, scope: &AccountScope) -> bool {
+        self.is_named(&scope.user)
     }
 
     fn model(&self) -> Option<Account> {

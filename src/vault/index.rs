@@ -82,6 +82,11 @@ pub(super) fn touched(run: u64) -> Space<Touched> {
     Space::new([[tag::TOUCHED].as_slice(), &run.to_be_bytes()].concat())
 }
 
+/// The rows that a run saw, where it did not tell everything: each range holds every number from its first to its last.
+pub(super) fn seen(run: u64) -> Space<Touched> {
+    Space::new([[tag::SEEN].as_slice(), &run.to_be_bytes()].concat())
+}
+
 impl ByName {
     pub(super) fn new(name: &str, instance: &Domain, source: SourceId, row: u64) -> Self {
         Self {

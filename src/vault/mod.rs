@@ -22,6 +22,7 @@ mod bodies;
 mod check;
 mod codec;
 mod error;
+mod facts;
 #[doc(hidden)]
 pub mod fuzzing;
 mod ids;

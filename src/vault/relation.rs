@@ -14,6 +14,8 @@ use crate::model::{Counts, Moment, Novelty, Relation, SourceId};
 
 use super::{
     Error,
+    bodies::AccountBody,
+    facts::{AccountScope, Follower, Says, Seen},
     packed::{Fate, Merge},
     present::Present,
     rows::{Body, Change, First, Later, first, later},
@@ -26,8 +28,6 @@ use super::{
 pub(super) struct Place {
     pub(super) source: SourceId,
     pub(super) at: Moment,
-    /// The next run of the source, where this one is dated before it.
-    pub(super) next: Option<(Moment, u64)>,
 }
 
 /// What became of one incoming row.
@@ -57,9 +57,15 @@ pub(super) enum Relating<B: Body> {
 }
 
 impl<B: Body> Relating<B> {
-    pub(super) fn new(transaction: &WriteTransaction, place: Place) -> Self {
-        if place.next.is_some() {
-            return Self::Between(Between::new(Store::Write(transaction), place));
+    /// `followers` = the runs of the source that this one is dated before.
+    pub(super) fn new(
+        transaction: &WriteTransaction,
+        place: Place,
+        followers: &[Follower],
+    ) -> Self {
+        if !followers.is_empty() {
+            let store = Store::Write(transaction);
+            return Self::Between(Between::new(store, place, followers.to_vec()));
         }
         Self::Newest(Newest {
             merges: Some((
@@ -79,18 +85,18 @@ impl<B: Body> Relating<B> {
         std::mem::replace(self, Self::Newest(Newest::closed(place)))
     }
 
-    /// Takes one row, in ascending order of keys. `in_scope` tells of known rows that did not come whether the run
-    /// would have had them.
+    /// Takes one row, in ascending order of keys. `scope` tells of known rows that did not come whether the run would
+    /// have had them; without it, it would have had all.
     pub(super) fn take(
         &mut self,
         transaction: &WriteTransaction,
         key: u64,
         body: B,
-        in_scope: &dyn Fn(u64, &B) -> bool,
+        scope: Option<&AccountScope>,
     ) -> Result<Verdict<B>, Error> {
         match self {
-            Self::Newest(newest) => newest.take(transaction, key, body, in_scope),
-            Self::Between(between) => between.take(key, body, in_scope),
+            Self::Newest(newest) => newest.take(transaction, key, body, scope),
+            Self::Between(between) => between.take(key, body, scope),
         }
     }
 
@@ -130,11 +136,11 @@ impl<B: Body> Relating<B> {
     pub(super) fn end_of_rows(
         &mut self,
         transaction: &WriteTransaction,
-        in_scope: &dyn Fn(u64, &B) -> bool,
+        scope: Option<&AccountScope>,
     ) -> Result<(), Error> {
         match self {
-            Self::Newest(newest) => newest.end_of_rows(transaction, in_scope),
-            Self::Between(between) => between.end_of_rows(in_scope),
+            Self::Newest(newest) => newest.end_of_rows(transaction, scope),
+            Self::Between(between) => between.end_of_rows(scope),
         }
     }
 
@@ -142,7 +148,16 @@ impl<B: Body> Relating<B> {
     pub(super) fn counts(&self) -> (Counts, u64) {
         match self {
             Self::Newest(newest) => (newest.counts(), newest.missing.len() as u64),
-            Self::Between(between) => (between.counts, between.missing.len() as u64),
+            Self::Between(between) => (between.counts, between.missing),
+        }
+    }
+
+    /// The run's accounts may have changed whose rows the runs after it end.
+    pub(super) fn rejudge(&mut self, accounts: &[(u64, Story<AccountBody>)]) {
+        if let Self::Between(between) = self {
+            for follower in &mut between.followers {
+                between.retells_all |= follower.rejudge(accounts);
+            }
         }
     }
 
@@ -152,12 +167,21 @@ impl<B: Body> Relating<B> {
         transaction: &WriteTransaction,
         bury: bool,
         note: &mut dyn FnMut(Noted),
-    ) -> Result<Counts, Error> {
+    ) -> Result<Finished<B>, Error> {
         match self {
             Self::Newest(newest) => newest.finish(transaction, bury, note),
             Self::Between(between) => between.finish(transaction, bury, note),
         }
     }
+}
+
+/// A relation once a run is recorded.
+pub(super) struct Finished<B> {
+    pub(super) counts: Counts,
+    /// Known rows of which the run says nothing, because it did not see them.
+    pub(super) silent: Vec<u64>,
+    /// Rows of which the runs that follow tell another story now.
+    pub(super) retold: Vec<(u64, Story<B>)>,
 }
 
 /// A row to note for a run.
@@ -173,8 +197,8 @@ pub(super) struct Noted {
 pub(super) enum Of {
     /// The one that is being recorded.
     This,
-    /// The one that follows it: its changes are counted from this one now.
-    Next,
+    /// The one of this number, which follows it: its changes are counted from this one now.
+    Later(u64),
 }
 
 type Merges<B> = (Merge<First<B>>, Merge<Later<B>>);
@@ -211,7 +235,7 @@ impl<B: Body> Newest<B> {
         transaction: &WriteTransaction,
         key: u64,
         body: B,
-        in_scope: &dyn Fn(u64, &B) -> bool,
+        scope: Option<&AccountScope>,
     ) -> Result<Verdict<B>, Error> {
         let since = self.place.at;
         let (first, later) = self.merges.as_mut().ok_or(Error::OutOfOrder)?;
@@ -229,7 +253,7 @@ impl<B: Body> Newest<B> {
         let ahead = RefCell::new(ahead);
         let mut passed = |row: &First<B>| {
             let (last, is_there) = now(row, &mut ahead.borrow_mut());
-            if is_there && in_scope(row.key, &last) {
+            if is_there && is_in(scope, &*last) {
                 missing.push(row.key);
             }
             Fate::Keep
@@ -273,7 +297,7 @@ impl<B: Body> Newest<B> {
     fn end_of_rows(
         &mut self,
         transaction: &WriteTransaction,
-        in_scope: &dyn Fn(u64, &B) -> bool,
+        scope: Option<&AccountScope>,
     ) -> Result<(), Error> {
         if let Some(mut present) = self.present.take() {
             present.pass(Store::Write(transaction), None, &mut self.missing)?;
@@ -293,7 +317,7 @@ impl<B: Body> Newest<B> {
         })?;
         first.finish(transaction, &mut |row| {
             let (last, is_there) = now(row, ahead);
-            if is_there && in_scope(row.key, &last) {
+            if is_there && is_in(scope, &*last) {
                 missing.push(row.key);
             }
             Fate::Keep
@@ -334,14 +358,19 @@ impl<B: Body> Newest<B> {
     }
 
     fn finish(
-        mut self,
+        self,
         transaction: &WriteTransaction,
         bury: bool,
         note: &mut dyn FnMut(Noted),
-    ) -> Result<Counts, Error> {
-        self.counts = self.counts();
+    ) -> Result<Finished<B>, Error> {
+        let mut finished = Finished {
+            counts: self.counts(),
+            silent: Vec::new(),
+            retold: Vec::new(),
+        };
         if !bury {
-            return Ok(self.counts);
+            finished.silent = self.missing;
+            return Ok(finished);
         }
         let mut merge = Merge::new(later::<B>(self.place.source));
         for key in self.missing {
@@ -353,7 +382,7 @@ impl<B: Body> Newest<B> {
                     change: Change::Gone,
                 })
             })?;
-            self.counts.gone += 1;
+            finished.counts.gone += 1;
             note(Noted {
                 relation: B::RELATION,
                 row: key,
@@ -361,8 +390,29 @@ impl<B: Body> Newest<B> {
             });
         }
         merge.close(transaction)?;
-        Ok(self.counts)
+        Ok(finished)
     }
+}
+
+fn is_in<B: Body>(scope: Option<&AccountScope>, body: &B) -> bool {
+    scope.is_none_or(|scope| body.is_in(scope))
+}
+
+/// The rows of a relation that a run saw: all that there were, less those of which it is silent.
+pub(super) fn add_seen<B: Body>(
+    store: Store<'_>,
+    place: Place,
+    mut silent: Vec<u64>,
+    seen: &mut Seen,
+) -> Result<(), Error> {
+    silent.sort_unstable();
+    for told in Stories::<B>::of(store, place.source) {
+        let (key, story) = told?;
+        if at(&story, place.at).is_some() && silent.binary_search(&key).is_err() {
+            seen.add(B::RELATION, key);
+        }
+    }
+    Ok(())
 }
 
 /// What a row says now, or last said, and whether it is there; takes what became of it from `ahead`.
@@ -376,22 +426,33 @@ fn now<'r, B: Body>(row: &'r First<B>, ahead: &mut VecDeque<Later<B>>) -> (Cow<'
     (body, is_there)
 }
 
-/// A relation while a run is put between known ones. The run's state holds from its time until the next run's: what the
-/// next run found stays what it found. Edits are collected and applied at the end: such runs are rare.
+/// A relation while a run is put between known ones. Its rows hold until a later run speaks of them; what that one said
+/// stays said. Edits are collected and applied at the end: such runs are rare.
 pub(super) struct Between<B: Body> {
     place: Place,
+    followers: Vec<Follower>,
     /// The story of every row, read ahead of the incoming rows.
     known: Peekable<IntoIter<(u64, Story<B>)>>,
     /// The first error of reading ahead.
     failed: Option<Error>,
-    /// Old and new stories of rows.
-    edits: BTreeMap<u64, (Story<B>, Story<B>)>,
-    missing: Vec<(u64, Story<B>)>,
+    /// What the run says of rows, beside their stories so far.
+    said: Vec<(u64, Story<B>, Said<B>)>,
     counts: Counts,
+    missing: u64,
+    /// Whether rows that the run left as they were may have changed later.
+    retells_all: bool,
+}
+
+/// What the run itself says of a row.
+enum Said<B> {
+    This(B),
+    /// It should have seen it, and did not.
+    Missing,
+    Nothing,
 }
 
 impl<B: Body> Between<B> {
-    fn new(store: Store<'_>, place: Place) -> Self {
+    fn new(store: Store<'_>, place: Place, followers: Vec<Follower>) -> Self {
         let known: Result<Vec<_>, Error> = Stories::of(store, place.source).collect();
         let (known, failed) = match known {
             Ok(known) => (known, None),
@@ -399,11 +460,13 @@ impl<B: Body> Between<B> {
         };
         Self {
             place,
+            followers,
             known: known.into_iter().peekable(),
             failed,
-            edits: BTreeMap::new(),
-            missing: Vec::new(),
+            said: Vec::new(),
             counts: Counts::default(),
+            missing: 0,
+            retells_all: false,
         }
     }
 
@@ -411,12 +474,12 @@ impl<B: Body> Between<B> {
         &mut self,
         key: u64,
         body: B,
-        in_scope: &dyn Fn(u64, &B) -> bool,
+        scope: Option<&AccountScope>,
     ) -> Result<Verdict<B>, Error> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        self.pass_until(Some(key), in_scope);
+        self.pass_until(Some(key), scope);
         let story = self
             .known
             .next_if(|(known, _)| *known == key)
@@ -427,7 +490,7 @@ impl<B: Body> Between<B> {
         let verdict = match before {
             Some(known) if known == body => {
                 self.counts.unchanged += 1;
-                return Ok(Verdict::Unchanged);
+                Verdict::Unchanged
             }
             Some(known) => {
                 self.counts.changed += 1;
@@ -438,29 +501,57 @@ impl<B: Body> Between<B> {
                 Verdict::Added
             }
         };
-        self.edit(key, story, Some(body));
+        self.said.push((key, story, Said::This(body)));
         Ok(verdict)
     }
 
-    fn pass_until(&mut self, key: Option<u64>, in_scope: &dyn Fn(u64, &B) -> bool) {
+    fn pass_until(&mut self, key: Option<u64>, scope: Option<&AccountScope>) {
         while let Some((known, story)) = self
             .known
             .next_if(|(known, _)| key.is_none_or(|key| *known < key))
         {
-            if at(&story, self.place.at).is_some_and(|body| in_scope(known, body)) {
-                self.missing.push((known, story));
-            }
+            let body = at(&story, self.place.at);
+            let said = if body.is_some_and(|body| is_in(scope, body)) {
+                self.missing += 1;
+                Said::Missing
+            } else {
+                Said::Nothing
+            };
+            self.said.push((known, story, said));
         }
     }
 
-    fn edit(&mut self, key: u64, story: Story<B>, body: Option<B>) {
-        let until = self.place.next.map(|(at, _)| at);
-        let new = spliced(&story, self.place.at, until, body);
-        self.edits.insert(key, (story, new));
+    /// The story of a row that says `body` at the run.
+    fn retold(&self, key: u64, story: &Story<B>, body: Option<&B>) -> Story<B> {
+        let mut new: Story<B> = Vec::new();
+        let mut tell = |since, body: Option<&B>| {
+            if new.last().and_then(|last: &Step<B>| last.body.as_ref()) != body {
+                let body = body.cloned();
+                new.push(Step { since, body });
+            }
+            new.last().and_then(|last| last.body.clone())
+        };
+        for step in story.iter().filter(|step| step.since < self.place.at) {
+            tell(step.since, step.body.as_ref());
+        }
+        let mut before = tell(self.place.at, body);
+        for follower in &self.followers {
+            match follower.says(key, before.as_ref(), story) {
+                Says::Nothing => {}
+                Says::This(body) => before = tell(follower.at, body),
+                Says::ForGood(body) => {
+                    tell(follower.at, body);
+                    for step in story.iter().filter(|step| step.since > follower.at) {
+                        tell(step.since, step.body.as_ref());
+                    }
+                }
+            }
+        }
+        new
     }
 
-    fn end_of_rows(&mut self, in_scope: &dyn Fn(u64, &B) -> bool) -> Result<(), Error> {
-        self.pass_until(None, in_scope);
+    fn end_of_rows(&mut self, scope: Option<&AccountScope>) -> Result<(), Error> {
+        self.pass_until(None, scope);
         self.failed.take().map_or(Ok(()), Err)
     }
 
@@ -469,70 +560,57 @@ impl<B: Body> Between<B> {
         transaction: &WriteTransaction,
         bury: bool,
         note: &mut dyn FnMut(Noted),
-    ) -> Result<Counts, Error> {
+    ) -> Result<Finished<B>, Error> {
         let relation = B::RELATION;
-        if bury {
-            for (row, story) in std::mem::take(&mut self.missing) {
-                self.counts.gone += 1;
-                note(Noted {
-                    relation,
-                    row,
-                    of: Of::This,
-                });
-                self.edit(row, story, None);
-            }
-        }
+        let mut finished = Finished {
+            counts: self.counts,
+            silent: Vec::new(),
+            retold: Vec::new(),
+        };
         let mut firsts = Merge::new(first::<B>(self.place.source));
         let mut laters = Merge::new(later::<B>(self.place.source));
-        for (key, (old, new)) in &self.edits {
-            let ((was_first, was_later), (first, later)) = (encoded(*key, old), encoded(*key, new));
+        for (key, old, said) in std::mem::take(&mut self.said) {
+            let body = match &said {
+                Said::This(body) => Some(body),
+                Said::Missing if bury => {
+                    finished.counts.gone += 1;
+                    let (row, of) = (key, Of::This);
+                    note(Noted { relation, row, of });
+                    None
+                }
+                Said::Missing => {
+                    finished.silent.push(key);
+                    at(&old, self.place.at)
+                }
+                Said::Nothing => at(&old, self.place.at),
+            };
+            if body == at(&old, self.place.at) && !self.retells_all {
+                continue;
+            }
+            let new = self.retold(key, &old, body);
+            if new == old {
+                continue;
+            }
+            let ((was_first, was_later), (first, later)) = (encoded(key, &old), encoded(key, &new));
             if was_first != first {
-                firsts.jump(transaction, key, |_| first.map_or(Fate::Drop, Fate::Put))?;
+                firsts.jump(transaction, &key, |_| first.map_or(Fate::Drop, Fate::Put))?;
             }
             let gone = was_later.into_iter().map(|row| (row.since, Fate::Drop));
             let mut rows: BTreeMap<Moment, Fate<Later<B>>> = gone.collect();
             rows.extend(later.into_iter().map(|row| (row.since, Fate::Put(row))));
             for (since, fate) in rows {
-                laters.jump(transaction, &(*key, since), |_| fate)?;
+                laters.jump(transaction, &(key, since), |_| fate)?;
             }
-            if let Some((next, _)) = self.place.next
-                && at(new, self.place.at) != at(new, next)
-            {
-                note(Noted {
-                    relation,
-                    row: *key,
-                    of: Of::Next,
-                });
+            for follower in &self.followers {
+                if new.iter().any(|step| step.since == follower.at) {
+                    let (row, of) = (key, Of::Later(follower.number));
+                    note(Noted { relation, row, of });
+                }
             }
+            finished.retold.push((key, new));
         }
         firsts.close(transaction)?;
         laters.close(transaction)?;
-        Ok(self.counts)
+        Ok(finished)
     }
-}
-
-/// Makes the row say `body` from `since` to `until` and leaves the rest as it is.
-fn spliced<B: Clone + PartialEq>(
-    story: &[Step<B>],
-    since: Moment,
-    until: Option<Moment>,
-    body: Option<B>,
-) -> Story<B> {
-    let step = |since, body| Step { since, body };
-    let before = story.iter().filter(|step| step.since < since).cloned();
-    let after = until.map(|until| step(until, at(story, until).cloned()));
-    let rest = story
-        .iter()
-        .filter(|step| until.is_some_and(|until| step.since > until));
-    let mut steps: Story<B> = Vec::new();
-    for step in before
-        .chain([step(since, body)])
-        .chain(after)
-        .chain(rest.cloned())
-    {
-        if steps.last().and_then(|last| last.body.as_ref()) != step.body.as_ref() {
-            steps.push(step);
-        }
-    }
-    steps
 }

@@ -6,6 +6,7 @@ use crate::model::{Moment, Relation, SourceId};
 
 use super::{
     codec::{Columnar, Reader, Writer},
+    facts::AccountScope,
     packed::{Row, Space},
     store::tag,
 };
@@ -23,6 +24,8 @@ pub(super) trait Body: Columnar + Clone + PartialEq {
     fn state_since(&self, before: &Self) -> Option<Self::State>;
     /// The same row in another state.
     fn in_state(self, state: Self::State) -> Self;
+    /// Whether it is a row of these accounts. An app is nobody's: that one user has it no more says nothing of it.
+    fn is_in(&self, scope: &AccountScope) -> bool;
     /// Whether both are about the same thing: a server may give a row to another token.
     fn is_same_thing(&self, _other: &Self) -> bool {
         true

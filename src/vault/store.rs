@@ -28,6 +28,7 @@ pub(super) mod tag {
     pub(in super::super) const TOKENS_BY_ACCOUNT: u8 = 33;
     pub(in super::super) const ACCOUNTS_BY_NAME: u8 = 34;
     pub(in super::super) const TOUCHED: u8 = 35;
+    pub(in super::super) const SEEN: u8 = 36;
 }
 
 /// A key and its value.

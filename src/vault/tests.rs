@@ -174,109 +174,100 @@ fn record(vault: &mut Vault, given: &Given) -> Run {
     .unwrap()
 }
 
-/// The oracle of one source.
+/// The oracle of one source: what every run said, and from that, told from the beginning, the state at each.
 #[derive(Default)]
 struct Oracle {
+    said: BTreeMap<Moment, (u64, Given, RunOutcome)>,
     runs: BTreeMap<Moment, (u64, State)>,
-    ever_named: BTreeSet<(String, u64)>,
+}
+
+impl State {
+    /// Tells a run; `bury` = whether what it did not see of its scope ends. Answers how many tokens it did not see.
+    fn tell(&mut self, given: &Given, bury: bool) -> usize {
+        let user = given.scope.map(|user| format!("user{user}"));
+        let mut named = self.accounts.clone();
+        let seen = given.accounts.iter();
+        named.extend(seen.map(|(key, name)| (u64::from(*key), account(*name))));
+        let names: Map<_> = named
+            .into_iter()
+            .map(|(key, account)| (key, account.username.map(|name| name.to_lowercase())))
+            .collect();
+        let is_in = |row: Option<u64>| {
+            user.is_none()
+                || row.is_some_and(|row| names.get(&row).is_some_and(|name| *name == user))
+        };
+        let State {
+            apps,
+            accounts,
+            tokens,
+        } = self;
+        let is_missing = |key: &u64, token: &Token| {
+            !given.tokens.contains_key(&u8::try_from(*key).unwrap()) && is_in(token.account)
+        };
+        let missing = tokens
+            .iter()
+            .filter(|(key, token)| is_missing(key, token))
+            .count();
+        if bury {
+            tokens.retain(|key, token| !is_missing(key, token));
+            accounts.retain(|key, _| {
+                given.accounts.contains_key(&u8::try_from(*key).unwrap()) || !is_in(Some(*key))
+            });
+            apps.retain(|key, _| {
+                given.apps.contains_key(&u8::try_from(*key).unwrap()) || user.is_some()
+            });
+        }
+        apps.extend(
+            given
+                .apps
+                .iter()
+                .map(|(key, variant)| (u64::from(*key), app(*variant))),
+        );
+        accounts.extend(
+            given
+                .accounts
+                .iter()
+                .map(|(key, name)| (u64::from(*key), account(*name))),
+        );
+        tokens.extend(
+            given
+                .tokens
+                .iter()
+                .map(|(key, row)| (u64::from(*key), token(*row))),
+        );
+        missing
+    }
 }
 
 impl Oracle {
-    fn before(&self, at: Moment) -> State {
-        self.runs
-            .range(..at)
-            .next_back()
-            .map(|(_, (_, state))| state.clone())
-            .unwrap_or_default()
-    }
-
     fn record(&mut self, given: &Given, run: &Run) {
         let mut at = Moment(given.at * 1_000_000);
         while self.runs.contains_key(&at) {
             at.0 += 1;
         }
         assert_eq!(Moment::from(run.effective_at), at);
-        let before = self.before(at);
-        for (key, name) in &given.accounts {
-            if let Some(name) = account(*name).username
-                && before.accounts.get(&u64::from(*key)) != Some(&account(given.accounts[key]))
-            {
-                self.ever_named
-                    .insert((name.to_lowercase(), u64::from(*key)));
-            }
+        let mut before = State::default();
+        for (_, said, outcome) in self.said.range(..at).map(|(_, said)| said) {
+            before.tell(said, *outcome == RunOutcome::Complete);
         }
-        let user = given.scope.map(|user| format!("user{user}"));
-        let mut scope: BTreeSet<u64> = BTreeSet::new();
-        if let Some(user) = &user {
-            scope.extend(
-                self.ever_named
-                    .iter()
-                    .filter(|(name, _)| name == user)
-                    .map(|(_, row)| *row),
-            );
-            let named = given.accounts.iter().filter(|(_, name)| {
-                account(**name)
-                    .username
-                    .is_some_and(|n| n.to_lowercase() == *user)
-            });
-            scope.extend(named.map(|(key, _)| u64::from(*key)));
-        }
-        let all = user.is_none();
-        let mut state = before.clone();
-        let missing = |key: &u64, token: &Token| {
-            !given.tokens.contains_key(&u8::try_from(*key).unwrap())
-                && (all
-                    || token
-                        .account
-                        .is_some_and(|account| scope.contains(&account)))
-        };
-        let gone = before
-            .tokens
-            .iter()
-            .filter(|(key, token)| missing(key, token))
-            .count();
-        let in_scope = gone
-            + before
-                .tokens
-                .keys()
-                .filter(|key| given.tokens.contains_key(&u8::try_from(**key).unwrap()))
-                .count();
-        let suspicious = gone > 20.max(in_scope / 5) || (in_scope > 0 && given.tokens.is_empty());
+        let known = before.tokens.keys();
+        let came = known.filter(|key| given.tokens.contains_key(&u8::try_from(**key).unwrap()));
+        let came = came.count();
+        let missing = before.tell(given, false);
+        let suspicious = missing > 20.max((missing + came) / 5)
+            || (missing + came > 0 && given.tokens.is_empty());
         let outcome = match (given.complete, suspicious && !given.accept_shrink) {
             (false, _) => RunOutcome::Partial,
             (true, true) => RunOutcome::Shrunk,
             (true, false) => RunOutcome::Complete,
         };
         assert_eq!(run.outcome, outcome);
-        if outcome == RunOutcome::Complete {
-            state.tokens.retain(|key, token| !missing(key, token));
-            state.accounts.retain(|key, _| {
-                given.accounts.contains_key(&u8::try_from(*key).unwrap())
-                    || !(all || scope.contains(key))
-            });
-            state
-                .apps
-                .retain(|key, _| given.apps.contains_key(&u8::try_from(*key).unwrap()) || !all);
+        self.said.insert(at, (run.id, given.clone(), outcome));
+        let mut state = State::default();
+        for (at, (number, said, outcome)) in &self.said {
+            state.tell(said, *outcome == RunOutcome::Complete);
+            self.runs.insert(*at, (*number, state.clone()));
         }
-        state.apps.extend(
-            given
-                .apps
-                .iter()
-                .map(|(key, variant)| (u64::from(*key), app(*variant))),
-        );
-        state.accounts.extend(
-            given
-                .accounts
-                .iter()
-                .map(|(key, name)| (u64::from(*key), account(*name))),
-        );
-        state.tokens.extend(
-            given
-                .tokens
-                .iter()
-                .map(|(key, row)| (u64::from(*key), token(*row))),
-        );
-        self.runs.insert(at, (run.id, state));
     }
 }
 

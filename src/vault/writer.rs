@@ -1,6 +1,6 @@
 //! Recording a run: rows come in, sorted, and go through the merge join straight into one transaction.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use redb::WriteTransaction;
@@ -13,10 +13,11 @@ use crate::model::{
 use super::{
     AuditEvent, Error, Origin, Vault, audit,
     bodies::{AccountBody, AppBody, Symbols, TokenBody},
+    facts::{AccountScope, Follower, Seen, tells_everything},
     ids::TokenIds,
     index::{self, ByAccount, ByDigest, ByName, Touched},
     packed::{Fate, Merge, Row, Space},
-    relation::{Noted, Of, Place, Relating, Verdict},
+    relation::{Noted, Of, Place, Relating, Verdict, add_seen},
     run,
     store::Store,
 };
@@ -68,8 +69,8 @@ pub struct RunWriter<'v> {
     apps: Relating<AppBody>,
     accounts: Relating<AccountBody>,
     tokens: Relating<TokenBody>,
-    /// Rows of accounts that a scoped run is about; `None` when everything is in scope.
-    in_scope: Option<BTreeSet<u64>>,
+    /// The accounts that a scoped run is about, and the rows that it saw; `None` when everything is in scope.
+    scope: Option<(AccountScope, Seen)>,
     touched: Merge<Touched>,
     /// The rows touched last: more may follow them.
     touching: Option<Touched>,
@@ -101,11 +102,10 @@ impl Vault {
         while of_source.iter().any(|run| run.effective_at == at) {
             at = Moment(at.0.saturating_add(1));
         }
-        let next = of_source.iter().find(|run| run.effective_at > at);
+        let followers = Follower::of(store, &of_source, at)?;
         let place = Place {
             source: source.id,
             at,
-            next: next.map(|run| (run.effective_at, run.number)),
         };
         let number = run::next_number(store)?;
         // The rows are as its run left them only if that was recorded last, and is dated last.
@@ -113,25 +113,19 @@ impl Vault {
         let dated_last = of_source.last().map(|run| run.number);
         let found = run::bookmark(store, source.id)?.map(|(run, bytes)| Bookmark {
             bytes,
-            is_current: place.next.is_none() && [recorded_last, dated_last] == [Some(run); 2],
+            is_current: followers.is_empty() && [recorded_last, dated_last] == [Some(run); 2],
         });
-        let in_scope = match &start.scope {
+        let scope = match &start.scope {
             Scope::All => None,
-            Scope::User(name) => {
-                let named = accounts_named(store, name, None)?;
-                Some(
-                    named
-                        .into_iter()
-                        .filter(|(of, _)| *of == source.id.0)
-                        .map(|(_, row)| row)
-                        .collect(),
-                )
-            }
+            Scope::User(name) => Some((
+                AccountScope::read(store, source.id, name, at)?,
+                Seen::default(),
+            )),
         };
         Ok(RunWriter {
-            apps: Relating::new(&transaction, place),
-            accounts: Relating::new(&transaction, place),
-            tokens: Relating::new(&transaction, place),
+            apps: Relating::new(&transaction, place, &followers),
+            accounts: Relating::new(&transaction, place, &followers),
+            tokens: Relating::new(&transaction, place, &followers),
             ids: TokenIds::new(&self.keys.digest),
             vault: self,
             transaction,
@@ -140,7 +134,7 @@ impl Vault {
             number,
             place,
             stage: Relation::Apps,
-            in_scope,
+            scope,
             touched: Merge::new(index::touched(number)),
             touching: None,
             names: Vec::new(),
@@ -160,29 +154,21 @@ impl RowSink for RunWriter<'_> {
 
     fn app(&mut self, key: u64, app: &App) -> Result<Novelty, Error> {
         self.enter(Relation::Apps)?;
-        let all = self.in_scope.is_none();
-        // A scoped run sees the apps of one account: that others are missing says nothing.
         let body = AppBody::new(app, &mut self.symbols);
-        let verdict = self.apps.take(&self.transaction, key, body, &|_, _| all)?;
+        let scope = seeing(&mut self.scope, Relation::Apps, key);
+        let verdict = self.apps.take(&self.transaction, key, body, scope)?;
         self.note(Relation::Apps, key, &verdict)?;
         Ok(verdict.novelty())
     }
 
     fn account(&mut self, key: u64, account: &Account) -> Result<Novelty, Error> {
         self.enter(Relation::Accounts)?;
-        if let (Some(scope), Scope::User(wanted), Some(name)) =
-            (&mut self.in_scope, &self.start.scope, &account.username)
-            && index::folded(name) == index::folded(wanted)
-        {
-            scope.insert(key);
-        }
-        let scope = &self.in_scope;
-        let in_scope =
-            |row: u64, _: &AccountBody| scope.as_ref().is_none_or(|scope| scope.contains(&row));
         let body = AccountBody::new(account, &mut self.symbols);
-        let verdict = self
-            .accounts
-            .take(&self.transaction, key, body, &in_scope)?;
+        if let Some((scope, _)) = &mut self.scope {
+            scope.take(key, body.is_named(&scope.user));
+        }
+        let scope = seeing(&mut self.scope, Relation::Accounts, key);
+        let verdict = self.accounts.take(&self.transaction, key, body, scope)?;
         if let Some(name) = &account.username
             && !matches!(&verdict, Verdict::Unchanged)
         {
@@ -199,9 +185,8 @@ impl RowSink for RunWriter<'_> {
     fn token(&mut self, key: u64, row: &TokenRow<'_>) -> Result<Novelty, Error> {
         self.enter(Relation::Tokens)?;
         let body = TokenBody::new(row, &mut self.symbols);
-        let scope = &self.in_scope;
-        let in_scope = |_: u64, body: &TokenBody| is_token_in(scope.as_ref(), body);
-        let verdict = self.tokens.take(&self.transaction, key, body, &in_scope)?;
+        let scope = seeing(&mut self.scope, Relation::Tokens, key);
+        let verdict = self.tokens.take(&self.transaction, key, body, scope)?;
         let (new_token, new_account) = match &verdict {
             Verdict::Unchanged => (false, false),
             Verdict::Added => (true, true),
@@ -239,7 +224,7 @@ impl RowSink for RunWriter<'_> {
 
     fn only_changes(&mut self, relation: Relation, known: u64) -> Result<(), Error> {
         self.enter(relation)?;
-        let is_possible = self.in_scope.is_none()
+        let is_possible = self.scope.is_none()
             && match relation {
                 Relation::Apps => self.apps.only_changes(known),
                 Relation::Accounts => self.accounts.only_changes(known),
@@ -299,12 +284,10 @@ impl RunWriter<'_> {
     /// [`Error::Unsure`] when the commit failed and may have taken effect; otherwise nothing was recorded.
     pub fn finish(mut self, completeness: Completeness) -> Result<Run, Error> {
         self.enter(Relation::Tokens)?;
-        let scope = &self.in_scope;
-        self.tokens.end_of_rows(&self.transaction, &|_, body| {
-            is_token_in(scope.as_ref(), body)
-        })?;
+        let scope = self.scope.as_ref().map(|(scope, _)| scope);
+        self.tokens.end_of_rows(&self.transaction, scope)?;
         let outcome = self.outcome(completeness);
-        let counts = self.settle(outcome == RunOutcome::Complete)?;
+        let counts = self.settle(outcome)?;
         let source = self.source.id;
         if self.digests.len() >= PARALLEL_ENTRIES {
             std::thread::scope(|scope| {
@@ -360,16 +343,13 @@ impl RunWriter<'_> {
         if relation < self.stage {
             return Err(Error::OutOfOrder);
         }
-        let scope = &self.in_scope;
+        let scope = self.scope.as_ref().map(|(scope, _)| scope);
         if self.stage == Relation::Apps && relation > Relation::Apps {
-            self.apps
-                .end_of_rows(&self.transaction, &|_, _| scope.is_none())?;
+            self.apps.end_of_rows(&self.transaction, scope)?;
             self.stage = Relation::Accounts;
         }
         if self.stage == Relation::Accounts && relation > Relation::Accounts {
-            let in_scope =
-                |row: u64, _: &AccountBody| scope.as_ref().is_none_or(|scope| scope.contains(&row));
-            self.accounts.end_of_rows(&self.transaction, &in_scope)?;
+            self.accounts.end_of_rows(&self.transaction, scope)?;
             self.stage = Relation::Tokens;
         }
         Ok(())
@@ -425,7 +405,8 @@ impl RunWriter<'_> {
     }
 
     /// Ends the relations and notes the rows that this run and the next have touched.
-    fn settle(&mut self, bury: bool) -> Result<RunCounts, Error> {
+    fn settle(&mut self, outcome: RunOutcome) -> Result<RunCounts, Error> {
+        let bury = outcome == RunOutcome::Complete;
         self.write_touched()?;
         let transaction = &self.transaction;
         let touched = Merge::new(index::touched(self.number));
@@ -434,11 +415,19 @@ impl RunWriter<'_> {
         let mut note = |row| noted.push(row);
         let apps = self.apps.taken().finish(transaction, bury, &mut note)?;
         let accounts = self.accounts.taken().finish(transaction, bury, &mut note)?;
+        self.tokens.rejudge(&accounts.retold);
         let tokens = self.tokens.taken().finish(transaction, bury, &mut note)?;
-        let next = self.place.next.map_or(0, |(_, number)| number);
-        for (of, number) in [(Of::This, self.number), (Of::Next, next)] {
+        let mut by_run: BTreeMap<u64, Vec<Noted>> = BTreeMap::new();
+        for row in noted {
+            let number = match row.of {
+                Of::This => self.number,
+                Of::Later(number) => number,
+            };
+            by_run.entry(number).or_default().push(row);
+        }
+        for (number, noted) in by_run {
             let mut merge = Merge::new(index::touched(number));
-            for Noted { relation, row, .. } in noted.iter().filter(|row| row.of == of).copied() {
+            for Noted { relation, row, .. } in noted {
                 let touched = Touched {
                     relation,
                     first: row,
@@ -451,12 +440,33 @@ impl RunWriter<'_> {
             }
             merge.close(transaction)?;
         }
+        if let Some((_, seen)) = self.scope.take() {
+            seen.keep(transaction, self.number)?;
+        } else if !tells_everything(&self.start.scope, outcome) {
+            let (store, place) = (Store::Write(transaction), self.place);
+            let mut seen = Seen::default();
+            add_seen::<AppBody>(store, place, apps.silent, &mut seen)?;
+            add_seen::<AccountBody>(store, place, accounts.silent, &mut seen)?;
+            add_seen::<TokenBody>(store, place, tokens.silent, &mut seen)?;
+            seen.keep(transaction, self.number)?;
+        }
         Ok(RunCounts {
-            tokens,
-            apps,
-            accounts,
+            tokens: tokens.counts,
+            apps: apps.counts,
+            accounts: accounts.counts,
         })
     }
+}
+
+/// Notes that a scoped run saw a row; answers what it is about.
+fn seeing(
+    scope: &mut Option<(AccountScope, Seen)>,
+    relation: Relation,
+    key: u64,
+) -> Option<&AccountScope> {
+    let (scope, seen) = scope.as_mut()?;
+    seen.add(relation, key);
+    Some(scope)
 }
 
 /// Rows of accounts of this name: source and row.
@@ -483,10 +493,6 @@ pub(super) fn accounts_named(
         }
     }
     Ok(found)
-}
-
-fn is_token_in(scope: Option<&BTreeSet<u64>>, body: &TokenBody) -> bool {
-    scope.is_none_or(|scope| body.account.is_some_and(|account| scope.contains(&account)))
 }
 
 /// Adds entries to an index.
