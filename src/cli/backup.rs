@@ -101,7 +101,15 @@ fn known(
 ) -> Result<Vec<Found>, Failure> {
     let host = machine::surroundings().host;
     let mut known = Vec::new();
+    // An old copy stays what it was when it was true: it is never read as the present.
+    let runs = vault.runs()?;
+    let live = runs
+        .iter()
+        .filter(|run| run.effective_at >= run.recorded_at);
     for source in vault.sources()? {
+        if !live.clone().any(|run| run.source.id == source.id) {
+            continue;
+        }
         let key = &source.key;
         let Some(connector) = connectors::find(&key.connector)
             .filter(|source| source.is_live() && wanted(source.name()))

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{
     args::{Import as Args, RunOptions, domain},
+    backfill::Backfill,
     discover::warn,
     error::{Exit, Failure, NO_PASSWORD, did_you_mean},
     machine, report,
@@ -24,6 +25,12 @@ use super::{
 pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
     #[cfg(feature = "postgres")]
     if args.connector == connectors::postgres::NAME {
+        if args.dated.at.is_some() || args.dated.of.is_some() {
+            return Err(Failure::usage(
+                "`--at` and `--of` are for files: a database is read as it is now",
+            )
+            .hint("leave them out"));
+        }
         return super::database::import(session, args);
     }
     if args.connector != AUTO {
@@ -40,6 +47,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
     if !is_piped && !request.path.exists() {
         return Err(missing(&request.path));
     }
+    let backfill = Backfill::new(session, &args.dated)?;
     let connector = connector(session, args, &request)?;
     let piped = if is_piped {
         Some(standard_input()?)
@@ -49,18 +57,34 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
     if connector.name() == json::NAME
         && let Some(material) = history_in(&request.path, piped.as_ref())?
     {
+        if backfill.is_given() {
+            return Err(
+                Failure::usage("this file holds runs, each with its own time and source")
+                    .path(&request.path)
+                    .hint("leave `--at` and `--of` out"),
+            );
+        }
         return import_history(session, &request.path, &material);
     }
-    let snapshot = match &piped {
+    let mut snapshot = match &piped {
         Some(bytes) => connector.read_bytes(&request, bytes)?,
         None => connector.read(&request)?,
     };
     warn(session, &snapshot, connector.name());
+    let vault = if backfill.needs_vault() {
+        Some(session.open(session.access())?)
+    } else {
+        None
+    };
+    backfill.apply(session, vault.as_ref(), &request.path, &mut snapshot)?;
     if session.global.dry_run {
         would_record(session, &snapshot)?;
         return Ok(Exit::Done);
     }
-    let mut vault = session.open_or_create()?;
+    let mut vault = match vault {
+        Some(vault) => vault,
+        None => session.open_or_create()?,
+    };
     record(session, &mut vault, connector, &snapshot, &args.run)
 }
 
@@ -231,6 +255,7 @@ pub(crate) fn would_record(session: &Session<'_>, snapshot: &Snapshot) -> Result
             "dry_run": true,
             "source": key.connector,
             "location": key.location,
+            "effective_at": snapshot.effective_at,
             "tokens": snapshot.tokens.len(),
             "apps": snapshot.apps.len(),
             "accounts": snapshot.accounts.len(),
@@ -260,6 +285,11 @@ pub(crate) fn record(
         session.remember(vault, None);
         return Ok(Exit::Done);
     }
+    if snapshot.effective_at.is_some() {
+        // What was true once is no backup of what is now.
+        session.remember(vault, None);
+        return Ok(outcome(session, &run));
+    }
     Ok(finished(session, vault, &run))
 }
 
@@ -268,17 +298,25 @@ pub(crate) fn finished(session: &Session<'_>, vault: &Vault, run: &Run) -> Exit 
     // A run of one user is no backup of the source.
     let is_whole = run.scope == Scope::All;
     session.remember(vault, is_whole.then_some(run));
+    let exit = outcome(session, run);
+    if exit == Exit::Done {
+        session.drop_previous(vault);
+    }
+    exit
+}
+
+/// How a run ended; tells what is wrong with one that did not go as it should.
+fn outcome(session: &Session<'_>, run: &Run) -> Exit {
     if let Some(trouble) = report::trouble(run) {
         session.output.warn(&format!(
             "{} {}: {trouble}",
             run.source.key.connector, run.source.key.location
         ));
     }
-    if run.outcome == RunOutcome::Complete {
-        session.drop_previous(vault);
-        return Exit::Done;
+    match run.outcome {
+        RunOutcome::Complete => Exit::Done,
+        RunOutcome::Partial | RunOutcome::Shrunk => Exit::Partial,
     }
-    Exit::Partial
 }
 
 /// Reports a run.

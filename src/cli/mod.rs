@@ -1,6 +1,7 @@
 //! The command line: one file per command, each from arguments through one library call to a report.
 
 pub(crate) mod args;
+mod backfill;
 mod backup;
 mod check;
 #[cfg(feature = "postgres")]

@@ -344,6 +344,7 @@ fn dry_runs_answer_with_objects() {
                 "dry_run: bool",
                 "source: string",
                 "location: string",
+                "effective_at: null",
                 "tokens: number",
                 "apps: number",
                 "accounts: number",
