@@ -3,17 +3,18 @@
 use std::collections::HashSet;
 
 use crate::{
-    model::{Moment, SourceId},
+    model::{Moment, Relation, Run, SourceId},
     progress::Progress,
 };
 
 use super::{
     Error, Vault, audit,
     bodies::{AccountBody, AppBody, TokenBody},
-    index::{self, ByAccount, ByDigest, ByName},
+    facts::tells_everything,
+    index::{self, ByAccount, ByDigest, ByName, Touched},
     reader::Reader,
     rows::Body,
-    story::{Step, Stories},
+    story::{self, Step, Stories},
 };
 
 /// What a check found.
@@ -91,6 +92,9 @@ impl Vault {
             report.tokens += relation::<TokenBody>(&reader, source.id, &times, report)?;
             indexes(&reader, source.id, report, progress)?;
         }
+        for run in &runs {
+            seen(&reader, run, report)?;
+        }
         progress.finish();
         index_entries(&reader, report)?;
         for entry in audit::entries(reader.store(), &self.keys.audit)? {
@@ -136,6 +140,41 @@ fn relation<B: Body>(
         versions += story.iter().filter(|step| step.body.is_some()).count() as u64;
     }
     Ok(versions)
+}
+
+/// Every row that a run is kept to have seen was there then; a run that tells everything needs none kept.
+fn seen(reader: &Reader<'_>, run: &Run, report: &mut CheckReport) -> Result<(), Error> {
+    let mut is_well = true;
+    for range in index::seen(run.id).scan(reader.store()) {
+        let range = range?;
+        is_well &= !tells_everything(&run.scope, run.outcome)
+            && match range.relation {
+                Relation::Apps => were_there::<AppBody>(reader, run, range)?,
+                Relation::Accounts => were_there::<AccountBody>(reader, run, range)?,
+                Relation::Tokens => were_there::<TokenBody>(reader, run, range)?,
+            };
+    }
+    if !is_well {
+        report.problem(format!("the rows that run {} saw are not those", run.id));
+    }
+    Ok(())
+}
+
+/// Whether every row of the range was there at the run.
+fn were_there<B: Body>(reader: &Reader<'_>, run: &Run, range: Touched) -> Result<bool, Error> {
+    let at = Moment::from(run.effective_at);
+    let mut expected = Some(range.first);
+    for told in Stories::<B>::from(reader.store(), run.source.id, range.first)? {
+        let (row, story) = told?;
+        if row > range.last {
+            break;
+        }
+        if Some(row) != expected || story::at(&story, at).is_none() {
+            return Ok(false);
+        }
+        expected = row.checked_add(1);
+    }
+    Ok(expected == range.last.checked_add(1))
 }
 
 /// Every row is found through its indexes. The indexes are read into memory: 24 bytes a token.

@@ -16,10 +16,11 @@ use super::{
     bodies::AccountBody,
     index::{self, Touched},
     packed::{Fate, Merge, Row},
+    relation::Place,
     rows::Body,
     run::RunFacts,
     store::Store,
-    story::{self, Story, story},
+    story::{self, Stories, Story, story},
     writer::accounts_named,
 };
 
@@ -186,6 +187,23 @@ impl Seen {
                 last: row,
             }),
         }
+    }
+
+    /// Adds the rows of a relation that were there at a moment, but those of which the run is silent.
+    pub(super) fn add_all_but<B: Body>(
+        &mut self,
+        mut silent: Vec<u64>,
+        store: Store<'_>,
+        Place { source, at }: Place,
+    ) -> Result<(), Error> {
+        silent.sort_unstable();
+        for told in Stories::<B>::of(store, source) {
+            let (key, story) = told?;
+            if story::at(&story, at).is_some() && silent.binary_search(&key).is_err() {
+                self.add(B::RELATION, key);
+            }
+        }
+        Ok(())
     }
 
     /// Keeps them with a run.

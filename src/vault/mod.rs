@@ -18,6 +18,7 @@
 //! ```
 
 mod audit;
+mod between;
 mod bodies;
 mod check;
 mod codec;

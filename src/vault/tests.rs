@@ -596,6 +596,30 @@ proptest! {
 }
 
 #[test]
+fn what_a_run_is_kept_to_have_seen_is_checked() {
+    let mut vault = vault();
+    let mut run = vault.begin_run(start(1)).unwrap();
+    for key in [3, 4, 6] {
+        run.app(key, &app(0)).unwrap();
+    }
+    let number = run.finish(Completeness::Partial).unwrap().id;
+    assert_eq!(vault.check(&Silent).unwrap().problems, Vec::<String>::new());
+    for (relation, last, is_well) in [
+        (Relation::Apps, 5, false),
+        (Relation::Apps, 3, true),
+        (Relation::Tokens, 3, false),
+    ] {
+        let transaction = vault.begin_write().unwrap();
+        let mut seen = facts::Seen::default();
+        (3..=last).for_each(|row| seen.add(relation, row));
+        seen.keep(&transaction, number).unwrap();
+        vault.commit(transaction).unwrap();
+        let problems = vault.check(&Silent).unwrap().problems;
+        assert_eq!(problems.is_empty(), is_well, "{relation:?} to {last}");
+    }
+}
+
+#[test]
 fn a_run_that_is_dropped_leaves_nothing() {
     let mut vault = vault();
     let start = |now| RunStart {

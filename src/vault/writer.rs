@@ -17,7 +17,7 @@ use super::{
     ids::TokenIds,
     index::{self, ByAccount, ByDigest, ByName, Touched},
     packed::{Fate, Merge, Row, Space},
-    relation::{Noted, Of, Place, Relating, Verdict, add_seen},
+    relation::{Noted, Of, Place, Relating, Verdict},
     run,
     store::Store,
 };
@@ -445,9 +445,9 @@ impl RunWriter<'_> {
         } else if !tells_everything(&self.start.scope, outcome) {
             let (store, place) = (Store::Write(transaction), self.place);
             let mut seen = Seen::default();
-            add_seen::<AppBody>(store, place, apps.silent, &mut seen)?;
-            add_seen::<AccountBody>(store, place, accounts.silent, &mut seen)?;
-            add_seen::<TokenBody>(store, place, tokens.silent, &mut seen)?;
+            seen.add_all_but::<AppBody>(apps.silent, store, place)?;
+            seen.add_all_but::<AccountBody>(accounts.silent, store, place)?;
+            seen.add_all_but::<TokenBody>(tokens.silent, store, place)?;
             seen.keep(transaction, self.number)?;
         }
         Ok(RunCounts {
