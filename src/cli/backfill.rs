@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use tuskvault::{
-    model::{Snapshot, Source, When},
+    model::{Run, Snapshot, Source, When},
     vault::Vault,
 };
 
@@ -12,6 +12,7 @@ use super::{
     args::Dated,
     error::{Exit, Failure},
     machine::{self, with_tildes},
+    report,
     session::Session,
 };
 
@@ -105,13 +106,20 @@ impl<'a> Backfill<'a> {
             }
             (At::Run(_), None) => return self.expect_vault(&session.vault_path()?),
         };
-        if let Some(source) = source {
+        snapshot.effective_at = Some(time);
+        session
+            .output
+            .note(&format!("true at {}{why}", report::time_here(time)));
+        if let (Some(source), Some(vault)) = (source, vault) {
+            let runs = vault.runs()?;
+            let is_newest = |run: &Run| run.source.id != source.id || run.effective_at < time;
+            if runs.iter().all(is_newest) {
+                session.output.warn(
+                    "that is later than all that is known of this source: what the copy doesn't hold counts as gone from it since",
+                );
+            }
             snapshot.source = source.key;
         }
-        snapshot.effective_at = Some(time);
-        let shown = time.to_zoned_datetime(TimeZone::system());
-        let shown = shown.strftime("%Y-%m-%d %H:%M %Z");
-        session.output.note(&format!("true at {shown}{why}"));
         Ok(())
     }
 }
@@ -121,8 +129,7 @@ fn past(session: &Session<'_>, time: Timestamp) -> Result<Timestamp, Failure> {
     if time <= session.now {
         return Ok(time);
     }
-    let shown = time.to_zoned_datetime(TimeZone::system());
-    let shown = shown.strftime("%Y-%m-%d %H:%M %Z");
+    let shown = report::time_here(time);
     Err(
         Failure::usage(format!("{shown} is in the future: nothing was true then"))
             .hint("`--at` takes a time in the past; a day alone means its end"),

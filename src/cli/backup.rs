@@ -1,9 +1,10 @@
 //! `backup`: import from every client app on this machine, and from every file that was imported before.
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 use tuskvault::{
     connectors::{self, Found, ReadRequest, Surroundings},
+    model::SourceId,
     storage::Access,
     vault::Vault,
 };
@@ -102,14 +103,11 @@ fn known(
     let host = machine::surroundings().host;
     let mut known = Vec::new();
     // An old copy stays what it was when it was true: it is never read as the present.
-    let runs = vault.runs()?;
-    let live = runs
-        .iter()
-        .filter(|run| run.effective_at >= run.recorded_at);
-    for source in vault.sources()? {
-        if !live.clone().any(|run| run.source.id == source.id) {
-            continue;
-        }
+    let runs = vault.runs()?.into_iter();
+    let live = runs.filter(|run| run.effective_at >= run.recorded_at);
+    let live: HashSet<SourceId> = live.map(|run| run.source.id).collect();
+    let sources = vault.sources()?.into_iter();
+    for source in sources.filter(|source| live.contains(&source.id)) {
         let key = &source.key;
         let Some(connector) = connectors::find(&key.connector)
             .filter(|source| source.is_live() && wanted(source.name()))

@@ -77,6 +77,12 @@ pub(crate) fn time(at: Timestamp) -> String {
     zoned.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
+/// The same with the name of the zone.
+pub(crate) fn time_here(at: Timestamp) -> String {
+    let zoned = at.to_zoned_datetime(TimeZone::system());
+    zoned.strftime("%Y-%m-%d %H:%M %Z").to_string()
+}
+
 /// Where a record was seen, in words.
 pub(crate) fn sighting(sighting: &Sighting) -> String {
     let key = &sighting.source.key;

@@ -191,6 +191,74 @@ fn a_vault_that_is_not_there_knows_no_run_and_no_source() {
     }
 }
 
+#[test]
+fn a_copy_that_is_younger_than_all_that_is_known_is_the_last_word() {
+    let home = Home::with_past();
+    let copy = old_copy(&home);
+    let location = home.json(&["log"])[0]["location"].clone();
+    let import = ["import", "toot", &copy, "--of", location.as_str().unwrap()];
+    let says = "later than all that is known of this source";
+    let between = [&import[..], &["--at", "2026-03-02 12:00"]].concat();
+    assert!(!home.run(&between).ok().err.contains(says));
+    let after = [&import[..], &["--at", "2026-03-09 12:00"]].concat();
+    home.run(&after).ok().says(says);
+    let gone = home.json(&["show", "ada@mastodon.example/toot"]);
+    assert_eq!(gone[0]["status"], "gone");
+}
+
+#[test]
+fn a_copy_that_holds_suspiciously_little_ends_nothing() {
+    let home = Home::with_past();
+    let location = home.json(&["log"])[0]["location"].clone();
+    home.copy("toot/config-empty.json", "old/config.json");
+    let of = location.as_str().unwrap();
+    let import = ["import", "toot", "old/config.json", "--of", of];
+    let dated = [&import[..], &["--at", "2026-03-02 12:00"]].concat();
+    home.run(&dated).exits(9).says("suspiciously");
+    for when in ["2026-03-02 12:00", "now"] {
+        assert_eq!(home.json(&["list", "--as-of", when]).len(), 4, "{when}");
+    }
+    home.run(&["check"]).ok();
+}
+
+#[test]
+fn a_location_on_several_other_machines_is_ambiguous() {
+    let home = Home::with_vault();
+    let there = Home::backed_up();
+    let history = there.run(&["export", "json", "--reveal", "--history"]);
+    let history = history.ok().out;
+    for host in ["old-laptop", "older-laptop"] {
+        let lines = history.lines().map(|line| {
+            let mut object: serde_json::Value = serde_json::from_str(line).unwrap();
+            if object["run"].is_u64() {
+                object["host"] = host.into();
+                object["location"] = "/home/me/config.json".into();
+            }
+            object.to_string() + "\n"
+        });
+        let lines: String = lines.collect();
+        home.run_with_input(&["import", "json", "-"], lines.as_bytes())
+            .ok();
+    }
+    let copy = old_copy(&home);
+    home.run(&["import", "toot", &copy, "--of", "/home/me/config.json"])
+        .exits(6)
+        .says("/home/me/config.json on older-laptop");
+    assert_eq!(home.json(&["log"]).len(), 2);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_database_cannot_be_dated() {
+    let home = Home::with_vault();
+    for option in [["--at", "yesterday"], ["--of", "/x"]] {
+        let import = ["import", "postgres", "--url", "postgres://localhost/x"];
+        home.run(&[&import[..], &option].concat())
+            .exits(2)
+            .says("a database is read as it is now");
+    }
+}
+
 /// A copy of toot's configuration without ada and with another token of chiyo.
 fn old_copy(home: &Home) -> String {
     let name = "old/config.json";
