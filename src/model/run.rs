@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Domain;
 
@@ -129,4 +129,12 @@ pub struct Run {
     pub counts: RunCounts,
     /// What could not be imported.
     pub warnings: Vec<String>,
+}
+
+impl Run {
+    /// Whether it was true when it was recorded, rather than dated to another time: an old copy, or a wrong clock. Runs
+    /// that would be true at the same moment lie microseconds apart.
+    pub fn is_live(&self) -> bool {
+        self.effective_at.duration_since(self.recorded_at).abs() < SignedDuration::from_secs(1)
+    }
 }

@@ -78,6 +78,31 @@ pub enum AuditEvent {
         /// How many apps were made.
         apps: u64,
     },
+    /// Other vaults' runs were brought in.
+    Merged {
+        /// The files, as they were named.
+        files: Vec<String>,
+        /// How many runs came.
+        runs: u64,
+    },
+    /// An entry of the audit log of a vault that was merged into this one; its time and actor are that entry's.
+    FromMerged {
+        /// Its link there, which tells it from all others.
+        link: [u8; 32],
+        /// Whether it was linked there to the entry before.
+        linked: bool,
+        /// What was done. Runs have the numbers of this vault.
+        event: Box<AuditEvent>,
+    },
+    /// Runs or tokens were removed for good.
+    Forgot {
+        /// Numbers of the runs.
+        runs: Vec<u64>,
+        /// The selector of the tokens, if there was one.
+        selector: Option<String>,
+        /// How many tokens.
+        tokens: u64,
+    },
 }
 
 /// An entry of the audit log.
@@ -93,6 +118,8 @@ pub struct AuditEntry {
     pub event: AuditEvent,
     /// Whether its link to the entry before holds.
     pub linked: bool,
+    /// Its own link.
+    pub(super) link: [u8; LINK_BYTES],
 }
 
 #[derive(Encode, Decode)]
@@ -150,6 +177,7 @@ pub(super) fn entries(store: Store<'_>, key: &SubKey) -> Result<Vec<AuditEntry>,
             },
             event: row.event,
             linked,
+            link: found.try_into().map_err(|_| BROKEN)?,
         });
         before = found.to_vec();
         expected = number + 1;

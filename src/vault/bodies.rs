@@ -1,6 +1,6 @@
 //! What rows say, in the form in which they stand in blocks.
 
-use std::str::from_utf8;
+use std::{collections::BTreeMap, str::from_utf8};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use crate::model::{Account, App, Domain, Moment, Relation, Scopes, Secret, Token
 use super::{
     codec::{Columnar, Reader, Symbol, Writer, is_same},
     facts::AccountScope,
+    fold::NewKeys,
     index,
     rows::Body,
     store::tag,
@@ -93,7 +94,7 @@ pub(super) struct TokenBody {
     pub(super) token: Packed,
     token_type: Symbol,
     created_at: Option<i64>,
-    app: Option<u64>,
+    pub(super) app: Option<u64>,
     pub(super) account: Option<u64>,
 }
 
@@ -148,6 +149,17 @@ impl Body for TokenBody {
     fn is_in(&self, scope: &AccountScope) -> bool {
         self.account
             .is_some_and(|account| scope.rows.contains(&account))
+    }
+
+    fn rename(&mut self, new_keys: &NewKeys) {
+        self.app = self.app.map(|app| renamed(app, &new_keys.apps));
+        self.account = self
+            .account
+            .map(|account| renamed(account, &new_keys.accounts));
+    }
+
+    fn new_key(key: u64, new_keys: &NewKeys) -> u64 {
+        renamed(key, &new_keys.tokens)
     }
 
     fn model(&self) -> Option<Token> {
@@ -272,6 +284,14 @@ impl Body for AppBody {
         false
     }
 
+    fn rename(&mut self, new_keys: &NewKeys) {
+        self.owner = self.owner.map(|owner| renamed(owner, &new_keys.accounts));
+    }
+
+    fn new_key(key: u64, new_keys: &NewKeys) -> u64 {
+        renamed(key, &new_keys.apps)
+    }
+
     fn model(&self) -> Option<App> {
         let uris = text(&self.redirect_uris)?.split('\n');
         Some(App {
@@ -390,6 +410,12 @@ impl Body for AccountBody {
 
     fn is_in(&self, scope: &AccountScope) -> bool {
         self.is_named(&scope.user)
+    }
+
+    fn rename(&mut self, _new_keys: &NewKeys) {}
+
+    fn new_key(key: u64, new_keys: &NewKeys) -> u64 {
+        renamed(key, &new_keys.accounts)
     }
 
     fn model(&self) -> Option<Account> {
@@ -583,6 +609,11 @@ fn time(from: &mut Reader<'_>) -> Option<Option<i64>> {
         _ => return None,
     };
     Some(time)
+}
+
+/// The new key of a row, or its own.
+fn renamed(key: u64, new_keys: &BTreeMap<u64, u64>) -> u64 {
+    new_keys.get(&key).copied().unwrap_or(key)
 }
 
 /// Before a text that is there.

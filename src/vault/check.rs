@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    Error, Vault, audit,
+    AuditEntry, AuditEvent, Error, Vault, audit,
     bodies::{AccountBody, AppBody, TokenBody},
     facts::tells_everything,
     index::{self, ByAccount, ByDigest, ByName, Touched},
@@ -72,11 +72,9 @@ impl Vault {
         let reader = self.reader()?;
         let runs = super::run::runs(reader.store())?;
         report.runs = runs.len() as u64;
-        for (expected, run) in (1..).zip(&runs) {
-            if run.id != expected {
-                report.problem(format!("run {expected} is missing"));
-                break;
-            }
+        let log = audit::entries(reader.store(), &self.keys.audit)?;
+        if let Some(number) = missing(&runs, &log) {
+            report.problem(format!("run {number} is missing"));
         }
         let total = runs.iter().map(|run| run.counts.tokens.added).sum();
         progress.start("checking tokens", Some(total));
@@ -97,7 +95,7 @@ impl Vault {
         }
         progress.finish();
         index_entries(&reader, report)?;
-        for entry in audit::entries(reader.store(), &self.keys.audit)? {
+        for entry in log {
             report.audit_entries += 1;
             if !entry.linked {
                 report.problem(format!(
@@ -108,6 +106,17 @@ impl Vault {
         }
         Ok(())
     }
+}
+
+/// The first number that no run has, though none was forgotten that had it.
+fn missing(runs: &[Run], log: &[AuditEntry]) -> Option<u64> {
+    let mut known: HashSet<u64> = runs.iter().map(|run| run.id).collect();
+    for entry in log {
+        if let AuditEvent::Forgot { runs, .. } = &entry.event {
+            known.extend(runs);
+        }
+    }
+    (1..=runs.last().map_or(0, |run| run.id)).find(|number| !known.contains(number))
 }
 
 /// Stories begin with a body, go on in time, say something else at every step, and every step is at a run of the source.

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use redb::WriteTransaction;
 
-use crate::model::{Moment, Relation, RunOutcome, Scope, SourceId};
+use crate::model::{Moment, Relation, Run, RunOutcome, Scope, SourceId};
 
 use super::{
     Error,
@@ -51,8 +51,19 @@ impl AccountScope {
         Ok(scope)
     }
 
+    /// Whose rows a run ends if it did not see them, before it is known which accounts those are.
+    pub(super) fn ended_by(run: &Run) -> Option<Self> {
+        match &run.scope {
+            Scope::User(user) if run.outcome == RunOutcome::Complete => Some(Self {
+                user: index::folded(user),
+                rows: BTreeSet::new(),
+            }),
+            _ => None,
+        }
+    }
+
     /// Takes an account in or out, by its story up to the run at this moment.
-    fn judge(&mut self, row: u64, story: &Story<AccountBody>, run: Moment) {
+    pub(super) fn judge(&mut self, row: u64, story: &Story<AccountBody>, run: Moment) {
         // Not there, it may have been ended by this very run.
         let before = story::at(story, Moment(run.0.saturating_sub(1)));
         let body = story::at(story, run).or(before);
@@ -218,7 +229,8 @@ impl Seen {
     }
 }
 
-fn is_among(ranges: &[Touched], relation: Relation, row: u64) -> bool {
+/// Whether a row is in one of these ranges.
+pub(super) fn is_among(ranges: &[Touched], relation: Relation, row: u64) -> bool {
     let after = ranges.partition_point(|range| (range.relation, range.first) <= (relation, row));
     let range = after.checked_sub(1).and_then(|at| ranges.get(at));
     range.is_some_and(|range| range.relation == relation && row <= range.last)

@@ -22,6 +22,10 @@ impl<'v> TokenIds<'v> {
         }
     }
 
+    pub(super) fn key(&self) -> &'v SubKey {
+        self.key
+    }
+
     pub(super) fn id(&self, instance: &Domain, access_token: &str) -> TokenId {
         let mut last = self.last.borrow_mut();
         let (_, key) = match last.take() {

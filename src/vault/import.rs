@@ -127,7 +127,7 @@ impl Vault {
         Some(keyed)
     }
 
-    fn account_key(&self, account: &Account) -> u64 {
+    pub(super) fn account_key(&self, account: &Account) -> u64 {
         let name = account.username.as_ref().map(|name| name.to_lowercase());
         let marked = name.map_or_else(|| "?".to_owned(), |name| format!("@{name}"));
         self.row_key(&[
@@ -137,7 +137,7 @@ impl Vault {
         ])
     }
 
-    fn app_key(&self, app: &App) -> u64 {
+    pub(super) fn app_key(&self, app: &App) -> u64 {
         let instance = app.instance.as_str().as_bytes();
         match (&app.client_id, &app.name) {
             (Some(client_id), _) => self.row_key(&[b"app", instance, client_id.as_bytes()]),
@@ -146,7 +146,7 @@ impl Vault {
         }
     }
 
-    fn token_key(&self, token: &Token) -> u64 {
+    pub(super) fn token_key(&self, token: &Token) -> u64 {
         self.row_key(&[
             b"token",
             token.instance.as_str().as_bytes(),

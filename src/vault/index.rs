@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use crate::model::{Domain, Relation, SourceId};
 
+use redb::WriteTransaction;
+
 use super::{
+    Error,
     codec::{Columnar, Reader, Writer},
-    packed::{Row, Space},
+    packed::{Fate, Merge, Row, Space},
     store::tag,
 };
 
@@ -105,6 +108,27 @@ pub(super) fn folded(name: &str) -> Arc<str> {
         return name.into();
     }
     name.to_lowercase().replace('\0', "\u{fffd}").into()
+}
+
+/// Adds entries to an index.
+pub(super) fn insert<R: Row<Key = R> + Ord>(
+    transaction: &WriteTransaction,
+    space: Space<R>,
+    entries: &mut Vec<R>,
+) -> Result<(), Error> {
+    entries.sort_unstable();
+    entries.dedup();
+    let mut merge = Merge::new(space);
+    for entry in entries.drain(..) {
+        merge.jump(transaction, &entry, |known| {
+            if known.is_some() {
+                Fate::Keep
+            } else {
+                Fate::Put(entry.clone())
+            }
+        })?;
+    }
+    merge.close(transaction)
 }
 
 impl Columnar for ByDigest {
@@ -240,3 +264,6 @@ impl Row for Touched {
         bytes.extend_from_slice(&first.to_be_bytes());
     }
 }
+
+/// Entries are sorted and merged in batches of this size: 24 MB of numbers.
+pub(super) const BATCH: usize = 1 << 20;

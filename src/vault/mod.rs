@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod anew;
 mod audit;
 mod between;
 mod bodies;
@@ -24,11 +25,15 @@ mod check;
 mod codec;
 mod error;
 mod facts;
+mod fold;
+mod forget;
 #[doc(hidden)]
 pub mod fuzzing;
 mod ids;
 mod import;
 mod index;
+mod mark;
+mod merge;
 mod open;
 mod packed;
 mod present;
@@ -58,8 +63,10 @@ use crate::{
 pub use audit::{AuditEntry, AuditEvent};
 pub use check::CheckReport;
 pub use error::Error;
+pub use forget::{ForgetPlan, Forgotten, PlannedRun, Reason, Retention, forget};
 pub use import::{ImportContext, Origin};
 pub use index::ChangeKind;
+pub use merge::{Merged, MergedSource, Other, merge};
 pub use open::{Rewritten, compact, rekey};
 pub use query::{
     Choice, Difference, DifferenceKind, Event, EventKind, KeyHistory, Lone, Met, Query, RunChange,

@@ -15,7 +15,7 @@ use crate::{
     storage::{Access, EncryptedFile, LockedVault, Redb, StagedVault, open_redb},
 };
 
-use super::{AuditEvent, Error, Vault, audit, store::TABLE};
+use super::{AuditEvent, Error, Opened, Vault, audit, store::TABLE};
 
 impl Vault {
     /// Creates a vault at `path`, where nothing may be. It is there once it is complete.
@@ -200,6 +200,42 @@ fn rewrite(
         file,
         previous,
     })
+}
+
+/// Writes a vault's contents anew by `write`, checks them, and puts them in its place. The former file stays as `.prev`
+/// with `keep`.
+pub(super) fn write_anew<T>(
+    vault: Vault,
+    keep: bool,
+    progress: &dyn Progress,
+    write: impl FnOnce(&Vault, &Database) -> Result<T, Error>,
+) -> Result<(T, Rewritten), Error> {
+    let old = vault.file.clone().ok_or(Error::ReadOnly)?;
+    if matches!(vault.database, Opened::Read(_)) {
+        return Err(Error::ReadOnly);
+    }
+    let staged = StagedVault::like(&old)?;
+    let Redb::Write(database) = open_redb(staged.file(), CACHE_BYTES)? else {
+        return Err(Error::ReadOnly);
+    };
+    progress.start("writing the vault anew", None);
+    let written = write(&vault, &database)?;
+    progress.finish();
+    let mut new = Vault::over_file(staged.file().clone(), Redb::Write(database))?;
+    if !new.check(progress)?.problems.is_empty() {
+        return Err(Error::RewriteDiffers);
+    }
+    drop(new);
+    drop(vault);
+    let before_bytes = old.file_len()?;
+    let (file, previous) = staged.replace(keep)?;
+    let rewritten = Rewritten {
+        before_bytes,
+        after_bytes: file.file_len()?,
+        file,
+        previous,
+    };
+    Ok((written, rewritten))
 }
 
 /// Copies every entry and answers the digest of what was read.

@@ -7,6 +7,7 @@ use crate::model::{Moment, Relation, SourceId};
 use super::{
     codec::{Columnar, Reader, Writer},
     facts::AccountScope,
+    fold::NewKeys,
     packed::{Row, Space},
     store::tag,
 };
@@ -30,6 +31,10 @@ pub(super) trait Body: Columnar + Clone + PartialEq {
     fn is_same_thing(&self, _other: &Self) -> bool {
         true
     }
+    /// Refers to the new keys of other rows.
+    fn rename(&mut self, new_keys: &NewKeys);
+    /// The new key of a row of this relation.
+    fn new_key(key: u64, new_keys: &NewKeys) -> u64;
     /// `None` when a text in it is none (never, in an authentic vault).
     fn model(&self) -> Option<Self::Model>;
 }

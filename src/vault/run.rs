@@ -120,23 +120,32 @@ pub(super) fn find_or_add_source(
     {
         return Ok(source.clone());
     }
-    let id = SourceId(known.last().map_or(1, |source| source.id.0 + 1));
+    let source = Source {
+        id: SourceId(known.last().map_or(1, |source| source.id.0 + 1)),
+        key: key.clone(),
+        instance: instance.cloned(),
+    };
+    put_source(transaction, &source)?;
+    Ok(source)
+}
+
+/// Keeps a source under its number.
+pub(super) fn put_source(
+    transaction: &redb::WriteTransaction,
+    source: &Source,
+) -> Result<(), Error> {
+    let instance = source.instance.as_ref();
     let row = SourceRow {
-        connector: key.connector.clone(),
-        location: key.location.clone(),
-        host: key.host.clone(),
+        connector: source.key.connector.clone(),
+        location: source.key.location.clone(),
+        host: source.key.host.clone(),
         instance: instance.map(|instance| instance.as_str().to_owned()),
     };
     store::put(
         transaction,
-        &number_key(tag::SOURCES, u64::from(id.0)),
+        &number_key(tag::SOURCES, u64::from(source.id.0)),
         &codec::encode(&row)?,
-    )?;
-    Ok(Source {
-        id,
-        key: key.clone(),
-        instance: instance.cloned(),
-    })
+    )
 }
 
 /// The number that the next run gets.

@@ -19,6 +19,7 @@ pub(super) mod tag {
     pub(in super::super) const RUNS: u8 = 2;
     pub(in super::super) const AUDIT: u8 = 3;
     pub(in super::super) const BOOKMARKS: u8 = 4;
+    pub(in super::super) const MARKS: u8 = 5;
     pub(in super::super) const APPS: u8 = 16;
     pub(in super::super) const ACCOUNTS: u8 = 17;
     pub(in super::super) const TOKENS: u8 = 18;

@@ -1,6 +1,9 @@
 //! The vault against the oracle: a full map of every relation for every run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+mod forgetting;
+mod merging;
 
 use proptest::{collection::btree_map, prelude::*};
 use redb::backends::InMemoryBackend;
@@ -139,6 +142,16 @@ fn vault() -> Vault {
 }
 
 fn record(vault: &mut Vault, given: &Given) -> Run {
+    let at = Timestamp::from_second(given.at).unwrap();
+    record_as(
+        vault,
+        given,
+        Some(at),
+        Timestamp::from_second(1_000).unwrap(),
+    )
+}
+
+fn record_as(vault: &mut Vault, given: &Given, at: Option<Timestamp>, now: Timestamp) -> Run {
     let mut run = vault
         .begin_run(RunStart {
             source: source_key(given.source),
@@ -147,8 +160,8 @@ fn record(vault: &mut Vault, given: &Given) -> Run {
                 .scope
                 .map_or(Scope::All, |user| Scope::User(format!("uSER{user}"))),
             keys: Keys::Server,
-            effective_at: Some(Timestamp::from_second(given.at).unwrap()),
-            now: Timestamp::from_second(1_000).unwrap(),
+            effective_at: at,
+            now,
             actor: actor(),
             note: None,
             accept_shrink: given.accept_shrink,

@@ -16,7 +16,8 @@ use super::{
     facts::{AccountScope, Follower, Seen, tells_everything},
     ids::TokenIds,
     index::{self, ByAccount, ByDigest, ByName, Touched},
-    packed::{Fate, Merge, Row, Space},
+    mark::Mark,
+    packed::{Fate, Merge, Row},
     relation::{Noted, Of, Place, Relating, Verdict},
     run,
     store::Store,
@@ -64,6 +65,7 @@ pub struct RunWriter<'v> {
     start: RunStart,
     source: Source,
     number: u64,
+    mark: Mark,
     place: Place,
     stage: Relation,
     apps: Relating<AppBody>,
@@ -98,7 +100,9 @@ impl Vault {
         let mut of_source = run::facts(store)?;
         of_source.retain(|run| run.source == source.id);
         of_source.sort_by_key(|run| run.effective_at);
-        let mut at = Moment::from(start.effective_at.unwrap_or(start.now));
+        let asked_at = Moment::from(start.effective_at.unwrap_or(start.now));
+        let mark = Mark::new(store, asked_at)?;
+        let mut at = asked_at;
         while of_source.iter().any(|run| run.effective_at == at) {
             at = Moment(at.0.saturating_add(1));
         }
@@ -132,6 +136,7 @@ impl Vault {
             start,
             source,
             number,
+            mark,
             place,
             stage: Relation::Apps,
             scope,
@@ -175,7 +180,7 @@ impl RowSink for RunWriter<'_> {
             self.names
                 .push(ByName::new(name, &account.instance, self.source.id, key));
             if self.names.len() >= NAME_BATCH {
-                insert(&self.transaction, index::by_name(), &mut self.names)?;
+                index::insert(&self.transaction, index::by_name(), &mut self.names)?;
             }
         }
         self.note(Relation::Accounts, key, &verdict)?;
@@ -204,14 +209,14 @@ impl RowSink for RunWriter<'_> {
                 source: self.source.id.0,
                 row: key,
             });
-            if self.digests.len() >= INDEX_BATCH {
-                insert(&self.transaction, index::by_digest(), &mut self.digests)?;
+            if self.digests.len() >= index::BATCH {
+                index::insert(&self.transaction, index::by_digest(), &mut self.digests)?;
             }
         }
         if let Some(account) = row.account.filter(|_| new_account) {
             self.by_account.push(ByAccount { account, row: key });
-            if self.by_account.len() >= INDEX_BATCH {
-                insert(
+            if self.by_account.len() >= index::BATCH {
+                index::insert(
                     &self.transaction,
                     index::by_account(self.source.id),
                     &mut self.by_account,
@@ -296,9 +301,9 @@ impl RunWriter<'_> {
                 self.names.sort_unstable();
             });
         }
-        insert(&self.transaction, index::by_name(), &mut self.names)?;
-        insert(&self.transaction, index::by_digest(), &mut self.digests)?;
-        insert(
+        index::insert(&self.transaction, index::by_name(), &mut self.names)?;
+        index::insert(&self.transaction, index::by_digest(), &mut self.digests)?;
+        index::insert(
             &self.transaction,
             index::by_account(source),
             &mut self.by_account,
@@ -323,6 +328,7 @@ impl RunWriter<'_> {
             warnings: self.warnings,
         };
         run::put(&self.transaction, &run)?;
+        self.mark.keep(&self.transaction, run.id)?;
         if let Some(bytes) = self.left.filter(|_| outcome == RunOutcome::Complete) {
             run::put_bookmark(&self.transaction, source, run.id, bytes)?;
         }
@@ -495,32 +501,9 @@ pub(super) fn accounts_named(
     Ok(found)
 }
 
-/// Adds entries to an index.
-fn insert<R: Row<Key = R> + Ord>(
-    transaction: &WriteTransaction,
-    space: Space<R>,
-    entries: &mut Vec<R>,
-) -> Result<(), Error> {
-    entries.sort_unstable();
-    entries.dedup();
-    let mut merge = Merge::new(space);
-    for entry in entries.drain(..) {
-        merge.jump(transaction, &entry, |known| {
-            if known.is_some() {
-                Fate::Keep
-            } else {
-                Fate::Put(entry.clone())
-            }
-        })?;
-    }
-    merge.close(transaction)
-}
-
 /// Losing so few tokens at once is nothing to shout about.
 const MIN_SUSPICIOUS: u64 = 20;
 /// From so many entries on a second thread is worth its start.
 const PARALLEL_ENTRIES: usize = 1 << 14;
 /// Names are sorted and merged in batches of this size: about 25 MB, with their texts.
 const NAME_BATCH: usize = 1 << 18;
-/// Index entries are sorted and merged in batches of this size: 24 MB.
-const INDEX_BATCH: usize = 1 << 20;

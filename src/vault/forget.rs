@@ -1,0 +1,370 @@
+//! Removing for good: runs that are many, and tokens that are to be known no more.
+//!
+//! What stays is told anew from the runs that stay, and the file is written anew, so that nothing of what went is in it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+use crate::{
+    model::{Actor, Run, RunOutcome, Scope, TokenId},
+    progress::Progress,
+};
+
+use super::{
+    AuditEvent, Error, Rewritten, Vault,
+    anew::{self, Erased, NewRun, NewSource},
+    bodies::{AppBody, Packed, TokenBody},
+    fold::each_row,
+    ids::TokenIds,
+    merge::Union,
+    open::write_anew,
+    reader::Reader,
+    rows::Body,
+    story::{self, Stories, Story},
+};
+
+/// How many runs of each source stay: the newest ones, and the newest of each of so many days, ISO weeks, months and
+/// years. `None` = no such rule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// So many of the newest.
+    pub last: Option<u32>,
+    /// One of each of so many days that have any.
+    pub daily: Option<u32>,
+    /// One of each of so many weeks that have any.
+    pub weekly: Option<u32>,
+    /// One of each of so many months that have any.
+    pub monthly: Option<u32>,
+    /// One of each of so many years that have any.
+    pub yearly: Option<u32>,
+}
+
+/// Why a run stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// One of the newest.
+    Last,
+    /// The newest of its day.
+    Daily,
+    /// The newest of its week.
+    Weekly,
+    /// The newest of its month.
+    Monthly,
+    /// The newest of its year.
+    Yearly,
+    /// The newest of its source, or of its user there; or the newest of all.
+    Newest,
+    /// It is dated otherwise than it was recorded: an old copy. No rule counts it, so none removes it.
+    DatedBack,
+    /// Not everything was read, and no complete run has followed.
+    NotFollowed,
+    /// The only one among those that would stay which holds so many tokens.
+    Holds(u64),
+}
+
+/// What becomes of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedRun {
+    /// The run.
+    pub run: Run,
+    /// Why it stays; without a reason, it goes.
+    pub reasons: Vec<Reason>,
+}
+
+/// What thinning runs would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ForgetPlan {
+    /// Every run, by source and then from the newest to the oldest as they were recorded.
+    pub runs: Vec<PlannedRun>,
+    /// How many tokens are in none of the runs that stay.
+    pub lost_tokens: u64,
+}
+
+impl ForgetPlan {
+    /// Numbers of the runs that go.
+    pub fn going(&self) -> BTreeSet<u64> {
+        let going = self
+            .runs
+            .iter()
+            .filter(|planned| planned.reasons.is_empty());
+        going.map(|planned| planned.run.id).collect()
+    }
+}
+
+/// What is to be removed.
+#[derive(Debug, Clone, Default)]
+pub struct Forgotten {
+    /// Runs, by number.
+    pub runs: BTreeSet<u64>,
+    /// Tokens, in every source and at every time.
+    pub tokens: HashSet<TokenId>,
+    /// The selector that names them, for the audit log.
+    pub selector: Option<String>,
+}
+
+/// What a rule takes one run of: a day, say. Given the run's place among the newest, and its day.
+type Bucket<'b> = &'b dyn Fn(usize, Date) -> (i32, i32);
+
+type Reasons = BTreeMap<u64, BTreeSet<Reason>>;
+
+impl Vault {
+    /// Which runs these rules keep, and why. Days are those of `zone`, and the times that count are those at which the
+    /// runs were recorded: a run that is dated back displaces no other. Unless `even_last`, a run stays where it is the
+    /// only one that holds a token.
+    ///
+    /// # Errors
+    /// [`Error`] when the vault can't be read.
+    pub fn plan_forgetting(
+        &self,
+        retention: &Retention,
+        even_last: bool,
+        zone: &TimeZone,
+    ) -> Result<ForgetPlan, Error> {
+        let readers = [self.reader()?];
+        let union = Union::of(&[self], &readers, &[])?;
+        let all = union.sources.iter().flat_map(|source| &source.runs);
+        // So that no number is ever given twice.
+        let newest = all.map(|run| run.run.id).max();
+        let mut plan = ForgetPlan::default();
+        for source in &union.sources {
+            let mut runs: Vec<&Run> = source.runs.iter().map(|run| &run.run).collect();
+            runs.sort_by_key(|run| std::cmp::Reverse((run.recorded_at, run.id)));
+            let mut reasons = Reasons::new();
+            if let Some(newest) = newest {
+                give(&mut reasons, newest, Reason::Newest);
+            }
+            retention.judge(&runs, zone, &mut reasons);
+            plan.lost_tokens += protect(source, even_last, &mut reasons)?;
+            plan.runs.extend(runs.into_iter().map(|run| PlannedRun {
+                run: run.clone(),
+                reasons: reasons.remove(&run.id).into_iter().flatten().collect(),
+            }));
+        }
+        Ok(plan)
+    }
+
+    /// Writes what is left of this vault's contents into an empty database.
+    pub(super) fn forget_into(
+        &self,
+        forgotten: &Forgotten,
+        database: &redb::Database,
+        (actor, now): (&Actor, Timestamp),
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let readers = [self.reader()?];
+        let [reader] = &readers;
+        let mut sources = Union::of(&[self], &readers, &[])?.sources;
+        for source in &mut sources {
+            source
+                .runs
+                .retain(|run| !forgotten.runs.contains(&run.run.id));
+        }
+        let erased = self.erased(reader, &forgotten.tokens)?;
+        let event = AuditEvent::Forgot {
+            runs: forgotten.runs.iter().copied().collect(),
+            selector: forgotten.selector.clone(),
+            tokens: forgotten.tokens.len() as u64,
+        };
+        anew::write(
+            database,
+            (reader.store(), &self.keys),
+            sources,
+            &erased,
+            &[(now, actor.clone(), event)],
+            progress,
+        )
+    }
+
+    /// With the tokens go the apps and accounts that only they refer to.
+    fn erased(&self, reader: &Reader<'_>, tokens: &HashSet<TokenId>) -> Result<Erased, Error> {
+        let mut erased = Erased {
+            tokens: tokens.clone(),
+            ..Erased::default()
+        };
+        if tokens.is_empty() {
+            return Ok(erased);
+        }
+        let ids = TokenIds::new(&self.keys.digest);
+        for source in reader.sources()? {
+            let (mut apps, mut accounts) = (References::default(), References::default());
+            for told in Stories::<TokenBody>::of(reader.store(), source.id) {
+                for body in told?.1.iter().filter_map(|step| step.body.as_ref()) {
+                    let goes = body
+                        .model()
+                        .is_some_and(|token| tokens.contains(&ids.of(&token)));
+                    apps.add(body.app, goes);
+                    accounts.add(body.account, goes);
+                }
+            }
+            let apps = apps.orphans();
+            for told in Stories::<AppBody>::of(reader.store(), source.id) {
+                let (key, story) = told?;
+                for body in story.iter().filter_map(|step| step.body.as_ref()) {
+                    accounts.add(body.owner, apps.contains(&key));
+                }
+            }
+            let of_source = |rows: HashSet<u64>| rows.into_iter().map(move |row| (source.id, row));
+            erased.apps.extend(of_source(apps));
+            erased.accounts.extend(of_source(accounts.orphans()));
+        }
+        Ok(erased)
+    }
+}
+
+/// Removes runs and tokens for good. With `keep`, the former file, which still holds them, stays as `.prev`.
+///
+/// # Errors
+/// [`Error::RewriteDiffers`], or when a file can't be read or written; the vault is as it was then.
+pub fn forget(
+    vault: Vault,
+    forgotten: &Forgotten,
+    keep: bool,
+    (actor, now): (&Actor, Timestamp),
+    progress: &dyn Progress,
+) -> Result<Rewritten, Error> {
+    let done = write_anew(vault, keep, progress, |vault, database| {
+        vault.forget_into(forgotten, database, (actor, now), progress)
+    });
+    done.map(|((), rewritten)| rewritten)
+}
+
+/// Rows that are referred to, by what goes and by what stays.
+#[derive(Default)]
+struct References {
+    going: HashSet<u64>,
+    staying: HashSet<u64>,
+}
+
+impl References {
+    fn add(&mut self, row: Option<u64>, goes: bool) {
+        let rows = if goes {
+            &mut self.going
+        } else {
+            &mut self.staying
+        };
+        rows.extend(row);
+    }
+
+    fn orphans(self) -> HashSet<u64> {
+        &self.going - &self.staying
+    }
+}
+
+impl Retention {
+    /// Gives reasons to the runs of a source, which come from the newest to the oldest.
+    fn judge(&self, runs: &[&Run], zone: &TimeZone, reasons: &mut Reasons) {
+        if let Some(newest) = runs.iter().max_by_key(|run| run.effective_at) {
+            give(reasons, newest.id, Reason::Newest);
+        }
+        let mut series: HashMap<&Scope, Vec<&Run>> = HashMap::new();
+        for run in runs {
+            series.entry(&run.scope).or_default().push(run);
+        }
+        for runs in series.into_values() {
+            let mut complete = Vec::new();
+            for run in runs {
+                if !run.is_live() {
+                    give(reasons, run.id, Reason::DatedBack);
+                } else if run.outcome == RunOutcome::Complete {
+                    complete.push(run);
+                } else if complete.is_empty() {
+                    give(reasons, run.id, Reason::NotFollowed);
+                }
+            }
+            if let Some(newest) = complete.first() {
+                give(reasons, newest.id, Reason::Newest);
+            }
+            self.count(&complete, zone, reasons);
+        }
+    }
+
+    fn count(&self, runs: &[&Run], zone: &TimeZone, reasons: &mut Reasons) {
+        let day = |run: &Run| zone.to_datetime(run.recorded_at).date();
+        let week = |date: Date| {
+            let week = date.iso_week_date();
+            (i32::from(week.year()), i32::from(week.week()))
+        };
+        let month = |date: Date| (i32::from(date.year()), i32::from(date.month()));
+        let rules: [(Option<u32>, Reason, Bucket<'_>); 5] = [
+            (self.last, Reason::Last, &|index, _| {
+                (i32::try_from(index).unwrap_or(i32::MAX), 0)
+            }),
+            (self.daily, Reason::Daily, &|_, date| {
+                (i32::from(date.year()), i32::from(date.day_of_year()))
+            }),
+            (self.weekly, Reason::Weekly, &|_, date| week(date)),
+            (self.monthly, Reason::Monthly, &|_, date| month(date)),
+            (self.yearly, Reason::Yearly, &|_, date| {
+                (i32::from(date.year()), 0)
+            }),
+        ];
+        for (count, reason, bucket) in rules {
+            let mut filled = BTreeSet::new();
+            for (index, run) in runs.iter().enumerate() {
+                let is_wanted = filled.len() < count.unwrap_or(0) as usize;
+                if is_wanted && filled.insert(bucket(index, day(run))) {
+                    give(reasons, run.id, reason);
+                }
+            }
+        }
+    }
+}
+
+fn give(reasons: &mut Reasons, run: u64, reason: Reason) {
+    reasons.entry(run).or_default().insert(reason);
+}
+
+/// Keeps the last run that holds a token which none of the others that stay holds. With `even_last`, answers how many
+/// such tokens there are instead.
+fn protect(source: &NewSource<'_>, even_last: bool, reasons: &mut Reasons) -> Result<u64, Error> {
+    let mut lost = 0;
+    let mut stays: Vec<bool> = source
+        .runs
+        .iter()
+        .map(|run| reasons.contains_key(&run.run.id))
+        .collect();
+    let mut holding: BTreeMap<usize, u64> = BTreeMap::new();
+    each_row::<TokenBody>(&source.sides, &|_, _| false, |key, stories| {
+        let Some(story) = stories.first() else {
+            return Ok(());
+        };
+        for token in tokens_of(story) {
+            let holds = |run: &NewRun| {
+                let body = story::at(story, run.telling.known_at());
+                run.telling.saw::<TokenBody>(key) && body.is_some_and(|body| body.token == *token)
+            };
+            let runs = || source.runs.iter().enumerate().rev();
+            let is_held = runs().any(|(index, run)| stays.get(index) == Some(&true) && holds(run));
+            if is_held {
+                continue;
+            }
+            if even_last {
+                lost += 1;
+            } else if let Some((index, _)) = runs().find(|(_, run)| holds(run)) {
+                if let Some(stays) = stays.get_mut(index) {
+                    *stays = true;
+                }
+                *holding.entry(index).or_default() += 1;
+            }
+        }
+        Ok(())
+    })?;
+    for (index, tokens) in holding {
+        if let Some(run) = source.runs.get(index) {
+            give(reasons, run.run.id, Reason::Holds(tokens));
+        }
+    }
+    Ok(lost)
+}
+
+/// The tokens that a row ever held.
+fn tokens_of(story: &Story<TokenBody>) -> Vec<&Packed> {
+    let mut tokens: Vec<&Packed> = Vec::new();
+    for body in story.iter().filter_map(|step| step.body.as_ref()) {
+        if !tokens.contains(&&body.token) {
+            tokens.push(&body.token);
+        }
+    }
+    tokens
+}
