@@ -9,6 +9,7 @@ use clap::{
 use tuskvault::{
     connectors,
     model::{Domain, Selector},
+    vault::Retention,
 };
 
 /// Back up the OAuth tokens of Mastodon apps in a password-protected vault, with history.
@@ -136,6 +137,8 @@ pub(crate) enum Command {
     Key(Key),
     Rekey(Rekey),
     Compact(Compact),
+    Merge(Merge),
+    Forget(Forget),
     /// Take a guided tour on a throw-away vault with sample client files
     #[command(after_help = "Example:\n  tuskvault demo   # needs nothing, leaves nothing behind")]
     Demo,
@@ -540,6 +543,74 @@ pub(crate) struct Compact {
     /// Keep no former file
     #[arg(long)]
     pub(crate) no_prev: bool,
+}
+
+/// Bring the runs of other vaults into this one: nothing is lost on either side
+///
+/// The other files stay as they are. A run that both have is taken once; any other lies where it belongs in time.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault merge laptop.tusk\n  tuskvault merge 'vault.sync-conflict-20260301-140000-ABCDEFG.tusk' --dry-run"
+)]
+pub(crate) struct Merge {
+    /// Other vaults: another machine's, or a conflict copy that a sync program left
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// File whose first line is the other vaults' passphrase [default: this vault's is tried, else it is asked for]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) other_password_file: Option<PathBuf>,
+    /// Key file of the other vaults
+    #[arg(long, value_name = "PATH")]
+    pub(crate) other_key_file: Option<PathBuf>,
+    /// Keep no former file
+    #[arg(long)]
+    pub(crate) no_prev: bool,
+}
+
+/// Remove tokens with all their history, or thin runs, for good
+///
+/// Runs are counted per source (and user, where a run read one user alone) by when they were recorded. Old copies that
+/// were dated back are never counted and never removed. What was removed is in no byte of the new file.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault forget --keep-daily 14 --keep-weekly 8 --keep-monthly 24 --dry-run\n  tuskvault forget tk_7f3a2c9d\n  tuskvault forget alice@m.example"
+)]
+pub(crate) struct Forget {
+    /// [USER@]INSTANCE[/APP] or tk_…: tokens to remove from all runs, with accounts and apps that nothing else refers to
+    pub(crate) selector: Option<Selector>,
+    /// Keep the newest N runs
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_last: Option<u32>,
+    /// Keep the newest run of each of the last N days that have one, local time
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_daily: Option<u32>,
+    /// Keep the newest run of each of the last N weeks that have one
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_weekly: Option<u32>,
+    /// Keep the newest run of each of the last N months that have one
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_monthly: Option<u32>,
+    /// Keep the newest run of each of the last N years that have one
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_yearly: Option<u32>,
+    /// Remove a run even where it is the only one that holds a token
+    #[arg(long)]
+    pub(crate) even_last: bool,
+    /// Keep the former file, which still holds everything, until the next successful backup
+    #[arg(long)]
+    pub(crate) keep_prev: bool,
+}
+
+impl Forget {
+    pub(crate) fn retention(&self) -> Retention {
+        Retention {
+            last: self.keep_last,
+            daily: self.keep_daily,
+            weekly: self.keep_weekly,
+            monthly: self.keep_monthly,
+            yearly: self.keep_yearly,
+        }
+    }
 }
 
 /// Print a completion script for a shell

@@ -57,6 +57,7 @@ fn what(command: &KeyCommand) -> String {
 
 fn list(session: &Session<'_>) -> Result<Exit, Failure> {
     let path = session.vault_path()?;
+    session.offer_conflict_copies(&path);
     let wait = Duration::from_secs(session.global.lock_timeout);
     let slots = LockedVault::open(&path, Access::Read, wait)?.slots();
     if session.output.json {

@@ -4,6 +4,7 @@ pub(crate) mod args;
 mod backfill;
 mod backup;
 mod check;
+mod conflicts;
 #[cfg(feature = "postgres")]
 mod database;
 mod demo;
@@ -11,6 +12,7 @@ mod diff;
 mod discover;
 mod error;
 mod export;
+mod forget;
 pub(crate) mod harden;
 mod history;
 mod import;
@@ -20,6 +22,7 @@ mod list;
 mod log;
 mod machine;
 mod manual;
+mod merge;
 pub(crate) mod output;
 mod password;
 mod progress;
@@ -59,6 +62,8 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Check => check::run(&session),
         Command::Key(args) => key::run(&session, &args.command),
         Command::Rekey(args) => rewrite::rekey(&session, &args),
+        Command::Merge(args) => merge::run(&session, &args),
+        Command::Forget(args) => forget::run(&session, &args),
         Command::Compact(args) => rewrite::compact(&session, &args),
         Command::Demo => demo::run(&session),
         Command::Completions(args) => manual::completions(&session, &args),

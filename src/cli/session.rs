@@ -17,6 +17,7 @@ use tuskvault::{
 
 use super::{
     args::{Global, Kdf, NewKey, RunOptions},
+    conflicts,
     error::{Exit, Failure, NO_PASSWORD},
     machine,
     output::Output,
@@ -71,12 +72,37 @@ impl<'o> Session<'o> {
         access: Access,
     ) -> Result<(Vault, Credentials), Failure> {
         let path = self.vault_path()?;
+        self.offer_conflict_copies(&path);
         self.unlock(self.lock(&path, access)?, &path)
+    }
+
+    /// The same for a command that merges.
+    pub(crate) fn open_without_offers(
+        &self,
+        access: Access,
+    ) -> Result<(Vault, Credentials), Failure> {
+        let path = self.vault_path()?;
+        self.unlock(self.lock(&path, access)?, &path)
+    }
+
+    /// Says in one line what a program that syncs folders left beside the vault.
+    pub(crate) fn offer_conflict_copies(&self, path: &Path) {
+        let copies = conflicts::beside(path);
+        let Some(first) = copies.first() else { return };
+        let more = match copies.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        self.output.warn(&format!(
+            "a conflict copy of the vault lies beside it: {}{more}; `tuskvault merge` brings in what it holds",
+            first.display()
+        ));
     }
 
     /// Opens the vault for writing to its audit log; where it can't be written, for reading, with a word.
     pub(crate) fn open_to_reveal(&self) -> Result<Vault, Failure> {
         let path = self.vault_path()?;
+        self.offer_conflict_copies(&path);
         let locked = match self.lock(&path, self.access()) {
             Err(storage::Error::Io { source, .. })
                 if matches!(

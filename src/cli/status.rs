@@ -12,6 +12,7 @@ use super::{
 
 pub(crate) fn run(session: &Session<'_>) -> Result<Exit, Failure> {
     let path = session.vault_path()?;
+    session.offer_conflict_copies(&path);
     let path = std::path::absolute(&path).unwrap_or(path);
     let state = State::read();
     let sources = state.sources_of(&path);

@@ -2,7 +2,7 @@
 
 use crate::home::Home;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "init",
     "discover",
     "backup",
@@ -19,6 +19,8 @@ const COMMANDS: [&str; 19] = [
     "key",
     "rekey",
     "compact",
+    "merge",
+    "forget",
     "demo",
     "completions",
     "man",

@@ -14,11 +14,13 @@ mod bad_input;
 mod clients;
 mod demo;
 mod export;
+mod forgetting;
 mod help;
 mod home;
 mod hostile;
 mod json;
 mod keys;
+mod merging;
 mod naming;
 mod prompts;
 #[path = "../python/mod.rs"]
