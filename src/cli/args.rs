@@ -22,6 +22,9 @@ use tuskvault::{
 )]
 #[command(
     after_help = "Try `tuskvault demo`: a guided tour on a throw-away vault.\n\
+WHEN: RFC 3339, 2026-03-01, \"2026-03-01 14:00\", yesterday, \"3 days ago\", 3d, run:17. Times without\n\
+a zone are local. A day means its end, an hour that comes twice the second one; with `--since`\n\
+the day's start and the first one. A time that clocks skip is moved past the gap (before it).\n\
 Exit codes: 0 done, 1 failed, 2 usage or no password, 3 wrong password or key,\n\
 4 vault damaged or of a later version, 5 nothing matches, 6 ambiguous, 7 vault in use,\n\
 8 source or target can't be read or written, 9 done in part."
@@ -399,7 +402,7 @@ pub(crate) enum Format {
 pub(crate) struct List {
     /// [USER@]INSTANCE[/APP] or tk_…, each part may hold *
     pub(crate) selector: Option<Selector>,
-    /// As it was then: 2026-03-01, "2026-03-01 14:00", yesterday, "3 days ago", 3d, run:17
+    /// As it was then: 2026-03-01 (its end), "2026-03-01 14:00", yesterday, "3 days ago", 3d, run:17
     #[arg(long, value_name = "WHEN")]
     pub(crate) as_of: Option<String>,
     /// Revoked, expired and gone ones too
@@ -449,7 +452,7 @@ pub(crate) struct Log {
     /// Only runs of sources whose connector or location holds this
     #[arg(long, value_name = "S")]
     pub(crate) source: Option<String>,
-    /// Only runs since then
+    /// Only runs since then: 2026-03-01 (from its start on), "2026-03-01 14:00", "3 days ago", 3d, run:17
     #[arg(long, value_name = "WHEN")]
     pub(crate) since: Option<String>,
 }
@@ -458,7 +461,7 @@ pub(crate) struct Log {
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tuskvault diff yesterday\n  tuskvault diff run:16 run:17")]
 pub(crate) struct Diff {
-    /// From when
+    /// From when: 2026-03-01 (its end), "2026-03-01 14:00", yesterday, "3 days ago", 3d, run:17
     pub(crate) from: String,
     /// To when [default: now]
     pub(crate) to: Option<String>,

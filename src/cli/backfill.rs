@@ -38,7 +38,7 @@ impl<'a> Backfill<'a> {
             None => args.of.as_ref().map(|_| At::Mtime),
             Some(text) if text == MTIME => Some(At::Mtime),
             Some(text) => Some(
-                match When::parse(text, &machine::now_here())
+                match When::parse(text, &session.now_here())
                     .map_err(|error| Failure::usage(error.to_string()))?
                 {
                     When::At(time) => At::Time(past(session, time)?),

@@ -19,7 +19,11 @@ use super::{
 pub(crate) fn run(session: &Session<'_>, args: &Diff) -> Result<Exit, Failure> {
     let vault = session.open(Access::Read)?;
     let from = session.moment(Some(&args.from), &vault)?;
-    let to = session.moment(args.to.as_ref(), &vault)?;
+    let to = match &args.to {
+        Some(_) => session.moment(args.to.as_ref(), &vault)?,
+        // `diff today` begins at the day's end, which has yet to come.
+        None => session.moment(None, &vault)?.max(from),
+    };
     if from > to {
         return Err(Failure::usage("the first moment lies after the second")
             .hint("give the earlier one first"));

@@ -26,7 +26,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Log) -> Result<Exit, Failure> {
 
 fn all(session: &Session<'_>, args: &Log, vault: &Vault) -> Result<Exit, Failure> {
     let since = match &args.since {
-        Some(_) => session.moment(args.since.as_ref(), vault)?,
+        Some(since) => session.since(since, vault)?,
         None => Moment::MIN,
     };
     let mut runs = vault.runs()?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use etcetera::BaseStrategy;
-use jiff::{Timestamp, ZonedDateTime};
+use jiff::Timestamp;
 use tuskvault::{connectors::Surroundings, files, model::Actor};
 #[cfg(feature = "postgres")]
 use tuskvault::{connectors::postgres, model::Secret};
@@ -15,11 +15,6 @@ use tuskvault::{connectors::postgres, model::Secret};
 /// The time now.
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
-}
-
-/// The time now, with the local time zone.
-pub(crate) fn now_here() -> ZonedDateTime {
-    ZonedDateTime::now()
 }
 
 /// Who runs the program, and where.

@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ZonedDateTime, tz::TimeZone};
 use tuskvault::{
     crypto::{Credentials, KdfParams, KeyFile, SlotKind},
     files,
-    model::{Actor, Moment, Record, Run, Selector, When},
+    model::{Actor, Moment, Record, Run, Selector, When, WhenError},
     storage::{self, Access, EncryptedFile, LockedVault},
     vault::{AuditEvent, Choice, ImportContext, Query, Vault},
 };
@@ -399,18 +399,30 @@ impl<'o> Session<'o> {
 
     /// The moment that a person names; now without one.
     pub(crate) fn moment(&self, when: Option<&String>, vault: &Vault) -> Result<Moment, Failure> {
-        let Some(text) = when else {
-            return Ok(Moment::from(self.now));
-        };
-        match When::parse(text, &machine::now_here())
-            .map_err(|error| Failure::usage(error.to_string()))?
-        {
+        match when {
+            Some(text) => self.named(When::parse(text, &self.now_here()), vault),
+            None => Ok(Moment::from(self.now)),
+        }
+    }
+
+    /// The moment that a person names as the beginning of a time.
+    pub(crate) fn since(&self, when: &str, vault: &Vault) -> Result<Moment, Failure> {
+        self.named(When::parse_since(when, &self.now_here()), vault)
+    }
+
+    fn named(&self, when: Result<When, WhenError>, vault: &Vault) -> Result<Moment, Failure> {
+        match when.map_err(|error| Failure::usage(error.to_string()))? {
             When::At(time) => Ok(Moment::from(time)),
             When::Run(number) => match vault.run(number)? {
                 Some(run) => Ok(Moment::from(run.effective_at)),
                 None => Err(tuskvault::vault::Error::NoSuchRun { number }.into()),
             },
         }
+    }
+
+    /// The time now, with the local time zone.
+    pub(crate) fn now_here(&self) -> ZonedDateTime {
+        self.now.to_zoned_datetime(TimeZone::system())
     }
 
     /// How a snapshot is recorded.

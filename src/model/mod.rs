@@ -25,4 +25,4 @@ pub use scopes::Scopes;
 pub use secret::Secret;
 pub use selector::{Pattern, Selector, SelectorError, Target};
 pub use snapshot::{Account, App, Keys, Row, Snapshot, Token, Warning};
-pub use time::{Moment, When, WhenError};
+pub use time::{Form, Moment, When, WhenError};

@@ -67,6 +67,11 @@ impl Home {
     /// A home whose vault learnt two backups of toot from another one: of 2026-03-01 and, with a new token of chiyo, of
     /// 2026-03-03, each at noon UTC.
     pub(crate) fn with_past() -> Self {
+        Self::with_past_at(["2026-03-01T12:00:00Z", "2026-03-03T12:00:00Z"])
+    }
+
+    /// The same with the times of the two runs.
+    pub(crate) fn with_past_at(times: [&str; 2]) -> Self {
         let there = Self::backed_up();
         there.back_up_new_token();
         let history = there
@@ -77,9 +82,9 @@ impl Home {
         for line in history.lines() {
             let mut object: Value = serde_json::from_str(line).unwrap();
             if let Some(run) = object["run"].as_u64() {
-                let noon = format!("2026-03-0{}T12:00:00Z", run * 2 - 1);
-                object["effective_at"] = noon.clone().into();
-                object["recorded_at"] = noon.into();
+                let time = times[usize::try_from(run - 1).unwrap()];
+                object["effective_at"] = time.into();
+                object["recorded_at"] = time.into();
             }
             dated.extend([object.to_string(), "\n".to_owned()]);
         }

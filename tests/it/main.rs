@@ -21,6 +21,7 @@ mod hostile;
 mod json;
 mod keys;
 mod merging;
+mod moments;
 mod naming;
 mod prompts;
 #[path = "../python/mod.rs"]
