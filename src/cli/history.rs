@@ -1,14 +1,17 @@
 //! `history`: every state that a key or token had.
 
 use serde::Serialize;
+use serde_json::Value;
 use tuskvault::{
     connectors::json::{RecordJson, Reveal},
+    model::{Moment, Source, Status},
     storage::Access,
-    vault::{Event, EventKind, KeyHistory, Query, TokenHistory},
+    vault::{Event, EventKind, Kept, KeyHistory, Query, TokenHistory},
 };
 
 use super::{
     args::History,
+    changes::{in_utc, objects, place, sentences},
     error::{Exit, Failure},
     output::shown,
     report,
@@ -47,6 +50,7 @@ pub(crate) fn run(session: &Session<'_>, args: &History) -> Result<Exit, Failure
         session.output.object(&TokenJson {
             record: RecordJson::new(&token.record, Reveal::No),
             events: token.events.iter().map(EventJson::new).collect(),
+            kept: token.kept.iter().map(KeptJson::new).collect(),
         })?;
     }
     for (at, key) in keys.iter().enumerate().filter(|_| !session.output.json) {
@@ -65,7 +69,12 @@ fn print(session: &Session<'_>, key: &KeyHistory) -> Result<(), Failure> {
         report::plural(key.tokens.len() as u64, "token")
     );
     session.output.heading(&shown(&heading))?;
-    for TokenHistory { record, events } in &key.tokens {
+    for TokenHistory {
+        record,
+        events,
+        kept,
+    } in &key.tokens
+    {
         let status = report::status(record);
         session
             .output
@@ -75,27 +84,31 @@ fn print(session: &Session<'_>, key: &KeyHistory) -> Result<(), Failure> {
                 .output
                 .line(&format!("    {}", shown(&sentence(event))))?;
         }
+        for kept in kept {
+            let line = line(kept.last_seen, "still there", kept.run, &kept.source);
+            session.output.line(&format!("    {}", shown(&line)))?;
+        }
+        if kept.is_empty() && record.status != Status::Gone {
+            session.output.line("    in no source any more")?;
+        }
     }
     Ok(())
 }
 
 fn sentence(event: &Event) -> String {
-    let key = &event.source.key;
-    let place = format!("{} {}", key.connector, key.location);
-    let run = event
-        .run
-        .map(|run| format!("run {run}, "))
-        .unwrap_or_default();
     let what = match &event.kind {
         EventKind::Appeared => "first seen".to_owned(),
         EventKind::Returned => "there again".to_owned(),
-        EventKind::Changed(changes) => changes.join("; "),
+        EventKind::Changed(changes) => sentences(changes, report::time),
         EventKind::Vanished => "not there any more".to_owned(),
     };
-    format!(
-        "{}  {what} ({run}{place})",
-        report::time(event.at.timestamp())
-    )
+    line(event.at, &what, event.run, &event.source)
+}
+
+fn line(at: Moment, what: &str, run: Option<u64>, source: &Source) -> String {
+    let at = report::time(at.timestamp());
+    let run = run.map(|run| format!("run {run}, ")).unwrap_or_default();
+    format!("{at}  {what} ({run}{})", place(source))
 }
 
 #[derive(Serialize)]
@@ -103,6 +116,26 @@ struct TokenJson<'a> {
     #[serde(flatten)]
     record: RecordJson<'a>,
     events: Vec<EventJson<'a>>,
+    kept: Vec<KeptJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct KeptJson<'a> {
+    source: &'a str,
+    location: &'a str,
+    last_seen: jiff::Timestamp,
+    run: Option<u64>,
+}
+
+impl<'a> KeptJson<'a> {
+    fn new(kept: &'a Kept) -> Self {
+        Self {
+            source: &kept.source.key.connector,
+            location: &kept.source.key.location,
+            last_seen: kept.last_seen.timestamp(),
+            run: kept.run,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -113,12 +146,17 @@ struct EventJson<'a> {
     source: &'a str,
     location: &'a str,
     host: Option<&'a str>,
-    changes: &'a [String],
+    changes: Vec<String>,
+    fields: Vec<Value>,
 }
 
 impl<'a> EventJson<'a> {
     fn new(event: &'a Event) -> Self {
         let key = &event.source.key;
+        let changes = match &event.kind {
+            EventKind::Changed(changes) => changes.as_slice(),
+            _ => &[],
+        };
         Self {
             at: event.at.timestamp(),
             event: event.kind.as_str(),
@@ -126,10 +164,8 @@ impl<'a> EventJson<'a> {
             source: &key.connector,
             location: &key.location,
             host: (!key.host.is_empty()).then_some(&key.host),
-            changes: match &event.kind {
-                EventKind::Changed(changes) => changes,
-                _ => &[],
-            },
+            changes: in_utc(changes),
+            fields: objects(changes),
         }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod args;
 mod backfill;
 mod backup;
+mod changes;
 mod check;
 mod conflicts;
 #[cfg(feature = "postgres")]

@@ -69,8 +69,8 @@ pub use index::ChangeKind;
 pub use merge::{Merged, MergedSource, Other, merge};
 pub use open::{Rewritten, compact, rekey};
 pub use query::{
-    Choice, Difference, DifferenceKind, Event, EventKind, KeyHistory, Lone, Met, Query, RunChange,
-    RunRow, TokenHistory,
+    AppDifference, Choice, Difference, DifferenceKind, Differences, Event, EventKind, FieldChange,
+    FromTo, Kept, KeyHistory, Lone, Met, Query, RunChange, RunRow, TokenHistory,
 };
 pub use writer::{Bookmark, RunStart, RunWriter};
 

@@ -132,10 +132,15 @@ fn records_have_their_keys_and_no_secret() {
         "events[].location: string",
         "events[].host: string",
         "events[].changes[]",
+        "events[].fields[]",
+        "kept[].source: string",
+        "kept[].location: string",
+        "kept[].last_seen: time",
+        "kept[].run: number",
     ];
     assert_eq!(shape(&history), and(RECORD, &events));
     let came = home.json(&["diff", "1h"]).remove(0);
-    let difference = ["change: string", "details[]"];
+    let difference = ["change: string", "details[]", "fields[]"];
     assert_eq!(shape(&came), and(&difference, RECORD));
 }
 

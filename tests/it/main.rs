@@ -34,6 +34,7 @@ mod secrets;
 mod shrink;
 mod slots;
 mod status;
+mod stories;
 mod toot;
 mod unread;
 mod writers;

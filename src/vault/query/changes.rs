@@ -1,11 +1,14 @@
 //! What came, changed and went: between two moments, and in one run.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
-use crate::model::{App, Moment, Record, RecordKey, Relation, SourceId, TokenId, User};
+use crate::model::{App, Moment, Record, RecordKey, Relation, Source, SourceId, TokenId, User};
 use crate::vault::{Change, ChangeKind, Error, Reader, Vault, Version};
 
-use super::Questioner;
+use super::{
+    FieldChange, Questioner,
+    fields::{AppFields, between},
+};
 
 /// How a record differs between two moments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,8 +39,31 @@ pub struct Difference {
     pub kind: DifferenceKind,
     /// The record at the second moment (for one that went: as it was last known).
     pub record: Record,
-    /// What changed: one sentence each, without secrets.
-    pub details: Vec<String>,
+    /// What changed.
+    pub changes: Vec<FieldChange>,
+}
+
+/// An app that differs between two moments in one source: told once, however many tokens it has.
+#[derive(Debug, Clone)]
+pub struct AppDifference {
+    /// [`DifferenceKind::Changed`]; or [`DifferenceKind::Went`] of an app that a server's own database held: its clients
+    /// are refused as unknown, whether or not a token went with it.
+    pub kind: DifferenceKind,
+    /// The app as a key of its own: as it was last known.
+    pub key: RecordKey,
+    /// The source.
+    pub source: Source,
+    /// What changed.
+    pub changes: Vec<FieldChange>,
+}
+
+/// Everything that differs between two moments.
+#[derive(Debug, Clone, Default)]
+pub struct Differences {
+    /// Records, sorted by key. What changed about an app is not told of its tokens.
+    pub records: Vec<Difference>,
+    /// Apps, sorted by key.
+    pub apps: Vec<AppDifference>,
 }
 
 /// One row that a run found new, changed or gone.
@@ -54,67 +80,40 @@ pub struct RunChange {
 }
 
 impl Vault {
-    /// Every record that differs between two moments, sorted by key. Costs what changed, not what there is, as long
-    /// as no app changed; which tokens an app has is found by reading its source.
+    /// Everything that runs between two moments made differ. Costs these runs and what changed in them, not what there
+    /// is; so what merely expired in between is not told.
     ///
     /// # Errors
     /// [`Error`] when the vault can't be read.
-    pub fn differences(&self, from: Moment, to: Moment) -> Result<Vec<Difference>, Error> {
+    pub fn differences(&self, from: Moment, to: Moment) -> Result<Differences, Error> {
         let reader = self.reader()?;
         let before = Questioner::new(&reader, from)?;
         let after = Questioner::new(&reader, to)?;
-        let mut differences = Vec::new();
-        for id in self.touched(&reader, from, to)? {
+        let touched = self.touched(&reader, from, to)?;
+        let mut differences = Differences::default();
+        for id in touched.tokens {
             let (old, new) = (before.record(id)?, after.record(id)?);
-            differences.extend(compare(old.as_ref(), new));
+            differences.records.extend(compare(old.as_ref(), new));
         }
-        // Time alone changes things too: what expired in between was not touched by any run.
-        differences.sort_by_cached_key(|difference| {
+        for (source, row) in touched.apps {
+            let Some(source) = after.sources.by_id.get(&source) else {
+                continue;
+            };
+            let versions = reader.app_versions(source.id, row)?;
+            differences
+                .apps
+                .extend(compare_app(source, &versions, from, to));
+        }
+        differences.records.sort_by_cached_key(|difference| {
             (
                 difference.record.key(),
                 difference.kind,
                 difference.record.first_seen(),
             )
         });
+        let apps = &mut differences.apps;
+        apps.sort_by(|a, b| (&a.key, a.source.id).cmp(&(&b.key, b.source.id)));
         Ok(differences)
-    }
-
-    /// Apps that a server's own database held at the first moment and no more at the second, sorted by key: their clients
-    /// are refused as unknown, whether or not a token went with them. Costs what changed.
-    ///
-    /// # Errors
-    /// [`Error`] when the vault can't be read.
-    pub fn server_apps_gone(&self, from: Moment, to: Moment) -> Result<Vec<RecordKey>, Error> {
-        let reader = self.reader()?;
-        let mut touched: BTreeSet<(SourceId, u64)> = BTreeSet::new();
-        for run in self.runs()? {
-            let at = Moment::from(run.effective_at);
-            if at <= from || at > to || run.source.instance.is_none() {
-                continue;
-            }
-            let source = run.source.id;
-            reader.changes(run.id, source, at, &mut |change| {
-                if change.relation == Relation::Apps {
-                    touched.insert((source, change.row));
-                }
-                Ok(())
-            })?;
-        }
-        let mut gone = Vec::new();
-        for (source, row) in touched {
-            let versions = reader.app_versions(source, row)?;
-            let at = |moment: Moment| {
-                let is_then = |version: &&Version<App>| {
-                    version.since <= moment && version.until.is_none_or(|until| moment < until)
-                };
-                versions.iter().find(is_then)
-            };
-            if let (Some(version), None) = (at(from), at(to)) {
-                gone.push(app_key(version.body.clone()));
-            }
-        }
-        gone.sort();
-        Ok(gone)
     }
 
     /// What a run found new, changed and gone, tokens first. Costs what changed.
@@ -144,15 +143,9 @@ impl Vault {
         Ok(changes)
     }
 
-    /// Ids of the tokens that runs in (from, to] changed, themselves or through their app or account.
-    fn touched(
-        &self,
-        reader: &Reader<'_>,
-        from: Moment,
-        to: Moment,
-    ) -> Result<BTreeSet<TokenId>, Error> {
-        let mut ids = BTreeSet::new();
-        let mut apps: HashSet<(SourceId, u64)> = HashSet::new();
+    /// What runs in (from, to] changed: tokens, themselves or through their account, and apps.
+    fn touched(&self, reader: &Reader<'_>, from: Moment, to: Moment) -> Result<TouchedRows, Error> {
+        let mut touched = TouchedRows::default();
         for run in self.runs()? {
             let at = Moment::from(run.effective_at);
             if at <= from || at > to {
@@ -161,32 +154,29 @@ impl Vault {
             let source = run.source.id;
             reader.changes(run.id, source, at, &mut |change| {
                 match change.relation {
-                    Relation::Tokens => ids.extend(reader.token_ids(source, change.row)?),
+                    Relation::Tokens => {
+                        touched.tokens.extend(reader.token_ids(source, change.row)?);
+                    }
                     Relation::Accounts => {
                         for row in reader.tokens_of_account(source, change.row)? {
-                            ids.extend(reader.token_ids(source, row)?);
+                            touched.tokens.extend(reader.token_ids(source, row)?);
                         }
                     }
-                    Relation::Apps if change.kind == ChangeKind::Changed => {
-                        apps.insert((source, change.row));
+                    Relation::Apps => {
+                        touched.apps.insert((source, change.row));
                     }
-                    // Its tokens came or went with it and are listed themselves.
-                    Relation::Apps => {}
                 }
                 Ok(())
             })?;
         }
-        let sources: BTreeSet<SourceId> = apps.iter().map(|(source, _)| *source).collect();
-        for source in sources {
-            for ever in reader.tokens_ever(source, to) {
-                let token = ever?.version.body;
-                if token.app.is_some_and(|app| apps.contains(&(source, app))) {
-                    ids.insert(reader.id_of(&token));
-                }
-            }
-        }
-        Ok(ids)
+        Ok(touched)
     }
+}
+
+#[derive(Default)]
+struct TouchedRows {
+    tokens: BTreeSet<TokenId>,
+    apps: BTreeSet<(SourceId, u64)>,
 }
 
 fn is_there(record: &Record) -> bool {
@@ -205,86 +195,52 @@ fn compare(old: Option<&Record>, new: Option<Record>) -> Option<Difference> {
         (true, true) => DifferenceKind::Changed,
         (false, false) => return None,
     };
-    let details = match (old, kind) {
-        (Some(old), DifferenceKind::Changed) => details(old, &new),
+    let mut changes = match (old, kind) {
+        (Some(old), DifferenceKind::Changed) => between(old, &new),
         _ => Vec::new(),
     };
-    if kind == DifferenceKind::Changed && details.is_empty() {
+    changes.retain(|change| !change.is_of_app());
+    if kind == DifferenceKind::Changed && changes.is_empty() {
         return None;
     }
     Some(Difference {
         kind,
         record: new,
-        details,
+        changes,
     })
 }
 
-fn details(old: &Record, new: &Record) -> Vec<String> {
-    let mut lines = Vec::new();
-    if old.status != new.status {
-        lines.push(format!("{} → {}", old.status.as_str(), new.status.as_str()));
-    }
-    let scopes = |record: &Record| {
-        record
-            .scopes
-            .as_ref()
-            .map_or("unknown".to_owned(), |s| format!("\"{s}\""))
+/// How an app of one source differs: what came is told by its tokens, what went only of a server's own database.
+fn compare_app(
+    source: &Source,
+    versions: &[Version<App>],
+    from: Moment,
+    to: Moment,
+) -> Option<AppDifference> {
+    let at = |moment: Moment| {
+        let is_then = |version: &&Version<App>| {
+            version.since <= moment && version.until.is_none_or(|until| moment < until)
+        };
+        versions.iter().find(is_then).map(|version| &version.body)
     };
-    if old.scopes != new.scopes {
-        lines.push(format!("scopes {} → {}", scopes(old), scopes(new)));
-    }
-    if old.user != new.user || old.app.name != new.app.name {
-        lines.push(format!("{} → {}", old.key(), new.key()));
-    }
-    if old.expires_at != new.expires_at {
-        lines.push("time of expiry changed".to_owned());
-    }
-    if old.revoked_at != new.revoked_at && old.status == new.status {
-        lines.push("time of revocation changed".to_owned());
-    }
-    if old.created_at != new.created_at {
-        lines.push("time of issue changed".to_owned());
-    }
-    if old.refresh_token != new.refresh_token {
-        lines.push("refresh token changed".to_owned());
-    }
-    for (name, differs) in [
-        ("client_id", old.app.client_id != new.app.client_id),
-        (
-            "client_secret",
-            old.app.client_secret != new.app.client_secret,
-        ),
-        (
-            "redirect URIs",
-            old.app.redirect_uris != new.app.redirect_uris,
-        ),
-        ("scopes", old.app.scopes != new.app.scopes),
-        ("web site", old.app.website != new.app.website),
-        ("address", old.app.base_url != new.app.base_url),
-    ] {
-        if differs {
-            lines.push(format!("{name} of the app changed"));
+    let before = at(from)?;
+    let (kind, app, changes) = match at(to) {
+        Some(now) => {
+            let changes = AppFields::of_row(now).since(&AppFields::of_row(before));
+            (DifferenceKind::Changed, now, changes)
         }
-    }
-    for sighting in &new.sightings {
-        let before = old
-            .sightings
-            .iter()
-            .find(|known| known.source.id == sighting.source.id);
-        let place = format!(
-            "{} ({})",
-            sighting.source.key.connector, sighting.source.key.location
-        );
-        match (
-            before.is_some_and(|known| known.gone_at.is_none()),
-            sighting.gone_at.is_none(),
-        ) {
-            (false, true) => lines.push(format!("also in {place}")),
-            (true, false) => lines.push(format!("no longer in {place}")),
-            _ => {}
-        }
-    }
-    lines
+        None => (DifferenceKind::Went, before, Vec::new()),
+    };
+    let is_told = match kind {
+        DifferenceKind::Changed => !changes.is_empty(),
+        _ => source.instance.is_some(),
+    };
+    is_told.then(|| AppDifference {
+        kind,
+        key: app_key(app.clone()),
+        source: source.clone(),
+        changes,
+    })
 }
 
 /// An app as a key of its own.

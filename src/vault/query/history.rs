@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{Moment, Record, RecordKey, Run, Selector, Source, SourceId, TokenId};
 use crate::vault::{Error, Reader, Vault, Version};
 
-use super::{Query, Questioner};
+use super::{FieldChange, Query, Questioner, fields::Fields};
 
 /// Everything that a key went through.
 #[derive(Debug, Clone)]
@@ -23,6 +23,19 @@ pub struct TokenHistory {
     pub record: Record,
     /// What happened to it, in time order.
     pub events: Vec<Event>,
+    /// The sources that hold it still, by when they were first seen to.
+    pub kept: Vec<Kept>,
+}
+
+/// A source that still holds a token.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// The source.
+    pub source: Source,
+    /// Effective time of the last run that held the token.
+    pub last_seen: Moment,
+    /// The number of that run.
+    pub run: Option<u64>,
 }
 
 /// Something that a run of a source found out about a token.
@@ -45,8 +58,8 @@ pub enum EventKind {
     Appeared,
     /// It is in this source again.
     Returned,
-    /// Something about it, its app or its account changed: one sentence each, without secrets.
-    Changed(Vec<String>),
+    /// Something about it, its app or its account changed.
+    Changed(Vec<FieldChange>),
     /// It is in this source no more.
     Vanished,
 }
@@ -80,15 +93,33 @@ impl Vault {
         let mut keys: BTreeMap<RecordKey, Vec<TokenHistory>> = BTreeMap::new();
         for record in records {
             let events = events(&questioner, &runs, record.id)?;
-            keys.entry(record.key())
-                .or_default()
-                .push(TokenHistory { record, events });
+            let kept = kept(&record, &runs);
+            keys.entry(record.key()).or_default().push(TokenHistory {
+                record,
+                events,
+                kept,
+            });
         }
         Ok(keys
             .into_iter()
             .map(|(key, tokens)| KeyHistory { key, tokens })
             .collect())
     }
+}
+
+fn kept(record: &Record, runs: &RunNumbers) -> Vec<Kept> {
+    let there = record.sightings.iter();
+    let there = there.filter(|sighting| sighting.gone_at.is_none());
+    there
+        .map(|sighting| {
+            let last_seen = Moment::from(sighting.last_seen);
+            Kept {
+                source: sighting.source.clone(),
+                last_seen,
+                run: runs.number(sighting.source.id, last_seen),
+            }
+        })
+        .collect()
 }
 
 fn events(q: &Questioner<'_, '_>, runs: &RunNumbers, id: TokenId) -> Result<Vec<Event>, Error> {
@@ -114,7 +145,7 @@ fn events(q: &Questioner<'_, '_>, runs: &RunNumbers, id: TokenId) -> Result<Vec<
             match &before {
                 None => push(version.since, EventKind::Appeared),
                 Some(before) if before.until == Some(version.since) => {
-                    let changes = version.body.differs_from(&before.body);
+                    let changes = version.body.fields().since(&before.body.fields());
                     if !changes.is_empty() {
                         push(version.since, EventKind::Changed(changes));
                     }
@@ -150,87 +181,9 @@ struct State {
 }
 
 impl State {
-    fn differs_from(&self, before: &Self) -> Vec<String> {
-        let mut lines = Vec::new();
-        let scopes = |scopes: &Option<crate::model::Scopes>| match scopes {
-            Some(scopes) => format!("\"{scopes}\""),
-            None => "unknown".to_owned(),
-        };
-        let (old, new) = (&before.token, &self.token);
-        if old.scopes != new.scopes {
-            lines.push(format!(
-                "scopes {} → {}",
-                scopes(&old.scopes),
-                scopes(&new.scopes)
-            ));
-        }
-        match (old.revoked_at, new.revoked_at) {
-            (old, Some(at)) if old != Some(at) => lines.push(format!("revoked at {at}")),
-            (Some(_), None) => lines.push("revocation taken back".to_owned()),
-            _ => {}
-        }
-        if old.expires_at != new.expires_at {
-            lines.push(match new.expires_at {
-                Some(at) => format!("expires at {at}"),
-                None => "expires no more".to_owned(),
-            });
-        }
-        if old.refresh_token != new.refresh_token {
-            lines.push("refresh token changed".to_owned());
-        }
-        if old.created_at != new.created_at {
-            lines.push("time of issue changed".to_owned());
-        }
-        if old.token_type != new.token_type {
-            lines.push("token type changed".to_owned());
-        }
-        lines.extend(app_changes(before.app.as_ref(), self.app.as_ref()));
-        let name = |account: &Option<crate::model::Account>| {
-            account
-                .as_ref()
-                .and_then(|account| account.username.clone())
-                .unwrap_or_else(|| "?".to_owned())
-        };
-        if name(&before.account) != name(&self.account) {
-            lines.push(format!(
-                "user {} → {}",
-                name(&before.account),
-                name(&self.account)
-            ));
-        }
-        lines
+    fn fields(&self) -> Fields<'_> {
+        Fields::of_row(&self.token, self.app.as_ref(), self.account.as_ref())
     }
-}
-
-fn app_changes(before: Option<&crate::model::App>, now: Option<&crate::model::App>) -> Vec<String> {
-    let (Some(before), Some(now)) = (before, now) else {
-        return match (before, now) {
-            (Some(_), None) => vec!["app is unknown now".to_owned()],
-            (None, Some(_)) => vec!["app is known now".to_owned()],
-            _ => Vec::new(),
-        };
-    };
-    let mut lines = Vec::new();
-    let name = |app: &crate::model::App| app.name.clone().unwrap_or_else(|| "?".to_owned());
-    if before.name != now.name {
-        lines.push(format!("app renamed: {} → {}", name(before), name(now)));
-    }
-    if before.client_id != now.client_id {
-        lines.push("client_id of the app changed".to_owned());
-    }
-    if before.client_secret != now.client_secret {
-        lines.push("client_secret of the app changed".to_owned());
-    }
-    if before.redirect_uris != now.redirect_uris {
-        lines.push("redirect URIs of the app changed".to_owned());
-    }
-    if before.scopes != now.scopes {
-        lines.push("scopes of the app changed".to_owned());
-    }
-    if before.website != now.website || before.base_url != now.base_url {
-        lines.push("address of the app changed".to_owned());
-    }
-    lines
 }
 
 /// The token's versions, cut further where its app's or account's row changed while the token was there.

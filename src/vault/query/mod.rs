@@ -6,6 +6,7 @@
 
 mod apps;
 mod changes;
+mod fields;
 mod history;
 mod join;
 mod lone;
@@ -17,8 +18,9 @@ use std::collections::{BTreeSet, HashSet};
 use crate::model::{Domain, Moment, Record, Selector, SourceId, Status, Target, TokenId};
 use crate::vault::{Error, Ever, Found, Reader, Vault, rows::Body};
 
-pub use changes::{Difference, DifferenceKind, RunChange};
-pub use history::{Event, EventKind, KeyHistory, TokenHistory};
+pub use changes::{AppDifference, Difference, DifferenceKind, Differences, RunChange};
+pub use fields::{FieldChange, FromTo};
+pub use history::{Event, EventKind, Kept, KeyHistory, TokenHistory};
 pub use lone::{Lone, Met};
 pub use resolve::Choice;
 pub use rows::RunRow;
