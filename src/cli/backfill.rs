@@ -89,43 +89,76 @@ impl<'a> Backfill<'a> {
         path: &Path,
         snapshot: &mut Snapshot,
     ) -> Result<(), Failure> {
-        let Some(at) = &self.at else { return Ok(()) };
+        let location = &snapshot.source.location;
+        let Some((time, why)) = self.moment(session, vault, path, location)? else {
+            return Ok(());
+        };
         let source = match (self.of, vault) {
-            (Some(of), Some(vault)) => Some(known(vault, &snapshot.source.connector, of)?),
+            (Some(of), Some(vault)) => Some(known(vault, &[&snapshot.source.connector], of)?),
             _ => None,
         };
-        let (time, why) = match (at, vault) {
-            (At::Time(time), _) => (*time, ""),
-            (At::Mtime, _) => {
-                let time = past(session, changed_at(path, &snapshot.source.location)?)?;
-                (time, ", when the file was last changed")
-            }
-            (At::Run(text), Some(vault)) => {
-                let time = session.moment(Some(text), vault)?.timestamp();
-                (past(session, time)?, ", the time of that run")
-            }
-            (At::Run(_), None) => return self.expect_vault(&session.vault_path()?),
-        };
         snapshot.effective_at = Some(time);
-        session
-            .output
-            .note(&format!("true at {}{why}", report::time_here(time)));
+        tell(session, time, why);
         if let (Some(source), Some(vault)) = (source, vault) {
-            let runs = vault.runs()?;
-            let is_newest = |run: &Run| run.source.id != source.id || run.effective_at < time;
-            if runs.iter().all(is_newest) {
-                session.output.warn(
-                    "that is later than all that is known of this source: what the copy doesn't hold counts as gone from it since",
-                );
-            }
+            warn_of_the_last_word(session, vault, &source, time)?;
             snapshot.source = source.key;
         }
         Ok(())
     }
+
+    /// When the material was true, as the person says or the file's own time, and what says so.
+    pub(crate) fn moment(
+        &self,
+        session: &Session<'_>,
+        vault: Option<&Vault>,
+        path: &Path,
+        location: &str,
+    ) -> Result<Option<(Timestamp, &'static str)>, Failure> {
+        let Some(at) = &self.at else { return Ok(None) };
+        Ok(Some(match (at, vault) {
+            (At::Time(time), _) => (*time, ""),
+            (At::Mtime, _) => (
+                past(session, changed_at(path, location)?)?,
+                ", when the file was last changed",
+            ),
+            (At::Run(text), Some(vault)) => {
+                let time = session.moment(Some(text), vault)?.timestamp();
+                (past(session, time)?, ", the time of that run")
+            }
+            (At::Run(_), None) => {
+                self.expect_vault(&session.vault_path()?)?;
+                return Ok(None);
+            }
+        }))
+    }
+}
+
+/// Says when the material was true.
+pub(crate) fn tell(session: &Session<'_>, time: Timestamp, why: &str) {
+    session
+        .output
+        .note(&format!("true at {}{why}", report::time_here(time)));
+}
+
+/// Warns where nothing later is known of the source: then the material says how it is now.
+pub(crate) fn warn_of_the_last_word(
+    session: &Session<'_>,
+    vault: &Vault,
+    source: &Source,
+    time: Timestamp,
+) -> Result<(), Failure> {
+    let runs = vault.runs()?;
+    let is_older = |run: &Run| run.source.id != source.id || run.effective_at < time;
+    if runs.iter().all(is_older) {
+        session.output.warn(
+            "that is later than all that is known of this source: what the copy doesn't hold counts as gone from it since",
+        );
+    }
+    Ok(())
 }
 
 /// The time, unless it is still to come.
-fn past(session: &Session<'_>, time: Timestamp) -> Result<Timestamp, Failure> {
+pub(crate) fn past(session: &Session<'_>, time: Timestamp) -> Result<Timestamp, Failure> {
     if time <= session.now {
         return Ok(time);
     }
@@ -137,7 +170,7 @@ fn past(session: &Session<'_>, time: Timestamp) -> Result<Timestamp, Failure> {
 }
 
 /// When the file was last changed that was read at `path`, where the source says which one it is.
-fn changed_at(path: &Path, location: &str) -> Result<Timestamp, Failure> {
+pub(crate) fn changed_at(path: &Path, location: &str) -> Result<Timestamp, Failure> {
     if path == Path::new("-") {
         return Err(
             Failure::usage("what comes through a pipe doesn't say when it was true")
@@ -170,10 +203,11 @@ fn changed_at(path: &Path, location: &str) -> Result<Timestamp, Failure> {
     })
 }
 
-/// The source of this connector at this location, as `log` shows it.
-fn known(vault: &Vault, connector: &str, location: &str) -> Result<Source, Failure> {
+/// The source of one of these connectors at this location, as `log` shows it.
+pub(crate) fn known(vault: &Vault, connectors: &[&str], location: &str) -> Result<Source, Failure> {
     let mut sources = vault.sources()?;
-    sources.retain(|source| source.key.connector == connector);
+    sources.retain(|source| connectors.contains(&source.key.connector.as_str()));
+    let connector = connectors.join(" or ");
     let absolute = std::path::absolute(location).unwrap_or_default();
     let is_meant = |source: &&Source| {
         let known = source.key.location.as_str();

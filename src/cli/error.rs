@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+#[cfg(feature = "pgdump")]
+use tuskvault::connectors::pgdump;
 #[cfg(feature = "postgres")]
 use tuskvault::connectors::postgres;
 use tuskvault::{
@@ -271,6 +273,34 @@ impl From<&connectors::Error> for Failure {
             path: path.cloned(),
             hint: Some(hint.to_owned()),
         }
+    }
+}
+
+#[cfg(feature = "pgdump")]
+impl From<pgdump::Error> for Failure {
+    fn from(error: pgdump::Error) -> Self {
+        use pgdump::Error as E;
+        let text = chain(&error);
+        let (path, hint) = match error {
+            E::Packed { path, with } => {
+                let hint = format!("unpack it on the way: `{with} -dc FILE | tuskvault import pgdump -`");
+                (path, hint)
+            }
+            E::Inserts { path } => (path, "make it without `--inserts`, `--column-inserts`, `--rows-per-insert`; or load it into a database and import that (`import postgres`)".to_owned()),
+            E::Encoding { path } => (path, "make it with `--encoding=UTF8`".to_owned()),
+            E::Several { path, .. } => (path, "load it, and dump Mastodon's database alone".to_owned()),
+            E::NotMastodon { path, .. } => (path, "the tables accounts, users, oauth_applications and oauth_access_tokens are read, with their rows".to_owned()),
+            E::NoPgRestore { path, .. } => (path, "install PostgreSQL's client programs (Debian: `apt install postgresql-client`)".to_owned()),
+            E::OldPgRestore { path, .. } => (path, "install PostgreSQL's client programs of version 12 or later".to_owned()),
+            E::Cut { path, why } if why.contains("unsupported version") => (path, "a newer pg_dump made it: install PostgreSQL's client programs of that version".to_owned()),
+            E::TooLarge { path } => (path, "load it into a database and import that (`import postgres`)".to_owned()),
+            E::NoUser { path, .. } => (path, "nothing was recorded".to_owned()),
+            E::Io { path, .. } | E::NotADump { path } | E::Malformed { path, .. } | E::Cut { path, .. } => {
+                (path, "it was not changed, and nothing was recorded".to_owned())
+            }
+            _ => return Self::new(Exit::BadSource, text),
+        };
+        Self::new(Exit::BadSource, text).path(&path).hint(hint)
     }
 }
 

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[cfg(feature = "pgdump")]
+use tuskvault::connectors::pgdump;
 use tuskvault::{
     connectors::{self, ReadRequest, Source, json},
     files,
@@ -33,7 +35,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
         }
         return super::database::import(session, args);
     }
-    if args.connector != AUTO {
+    if args.connector != AUTO && !is_dump_named(args) {
         find(&args.connector)?;
     }
     let request = request(args)?;
@@ -48,6 +50,10 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
         return Err(missing(&request.path));
     }
     let backfill = Backfill::new(session, &args.dated)?;
+    #[cfg(feature = "pgdump")]
+    if is_dump_named(args) || is_dump_found(session, args, &request) {
+        return super::dump::import(session, args, &request, &backfill);
+    }
     let connector = connector(session, args, &request)?;
     let piped = if is_piped {
         Some(standard_input()?)
@@ -123,6 +129,30 @@ fn missing(path: &Path) -> Failure {
     Failure::new(Exit::BadSource, format!("there is no {}", path.display()))
         .path(path)
         .hint("`--path` names the file or the folder that holds it; `tuskvault discover` looks for client apps")
+}
+
+/// Whether the connector is the one for dumps.
+#[cfg(feature = "pgdump")]
+fn is_dump_named(args: &Args) -> bool {
+    args.connector == pgdump::NAME
+}
+
+#[cfg(not(feature = "pgdump"))]
+fn is_dump_named(_args: &Args) -> bool {
+    false
+}
+
+/// Whether a dump is what `auto` was given.
+#[cfg(feature = "pgdump")]
+fn is_dump_found(session: &Session<'_>, args: &Args, request: &ReadRequest) -> bool {
+    let found = args.connector == AUTO && pgdump::is_dump(&request.path);
+    if found {
+        let path = request.path.display();
+        session
+            .output
+            .note(&format!("{path} is for {}", pgdump::NAME));
+    }
+    found
 }
 
 fn connector(
@@ -306,7 +336,7 @@ pub(crate) fn finished(session: &Session<'_>, vault: &Vault, run: &Run) -> Exit 
 }
 
 /// How a run ended; tells what is wrong with one that did not go as it should.
-fn outcome(session: &Session<'_>, run: &Run) -> Exit {
+pub(crate) fn outcome(session: &Session<'_>, run: &Run) -> Exit {
     if let Some(trouble) = report::trouble(run) {
         session.output.warn(&format!(
             "{} {}: {trouble}",

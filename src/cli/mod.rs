@@ -11,6 +11,8 @@ mod database;
 mod demo;
 mod diff;
 mod discover;
+#[cfg(feature = "pgdump")]
+mod dump;
 mod error;
 mod export;
 mod forget;

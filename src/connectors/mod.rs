@@ -10,6 +10,10 @@ pub mod csv;
 mod discovery;
 mod error;
 pub mod json;
+#[cfg(any(feature = "pgdump", feature = "postgres"))]
+mod mastodon;
+#[cfg(feature = "pgdump")]
+pub mod pgdump;
 mod place;
 #[cfg(feature = "postgres")]
 pub mod postgres;

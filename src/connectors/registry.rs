@@ -23,6 +23,7 @@ pub fn lacking(name: &str) -> Option<&'static str> {
 const OPTIONAL: &[(&str, &str)] = &[
     ("chromium", "chromium"),
     ("fedilab", "sqlite"),
+    ("pgdump", "pgdump"),
     ("postgres", "postgres"),
     ("tusky", "sqlite"),
 ];
@@ -32,6 +33,7 @@ pub fn sources() -> impl Iterator<Item = &'static str> {
     ALL.iter()
         .map(|source| source.name())
         .chain(DATABASES.iter().copied())
+        .chain(DUMPS.iter().copied())
 }
 
 /// Names of the connectors that also write.
@@ -47,6 +49,12 @@ pub fn sinks() -> impl Iterator<Item = &'static str> {
 const DATABASES: &[&str] = &[super::postgres::NAME];
 #[cfg(not(feature = "postgres"))]
 const DATABASES: &[&str] = &[];
+
+/// Connectors whose rows are the server's own, too many to be held as a client's are.
+#[cfg(feature = "pgdump")]
+const DUMPS: &[&str] = &[super::pgdump::NAME];
+#[cfg(not(feature = "pgdump"))]
+const DUMPS: &[&str] = &[];
 
 const ALL: &[&dyn Source] = &[
     &clients::TheDesk,

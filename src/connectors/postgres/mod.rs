@@ -4,12 +4,10 @@
 //! them. Columns are found in the catalogue and named in every statement; a release number is never asked for.
 //! `docs/server.md` tells an administrator what each command needs.
 
-mod ahead;
 mod certificate;
 mod connect;
 mod copy;
 mod error;
-mod names;
 mod read;
 pub mod restore;
 mod schema;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use postgres::{Transaction, types::Type};
 
-use crate::model::Domain;
+use crate::{connectors::mastodon::TABLES, model::Domain};
 
 use super::{Error, error::doing};
 
@@ -45,7 +45,7 @@ impl Schema {
         for row in rows {
             let get = |error| doing(location, "reading the catalogue", error);
             let name: String = row.try_get(0).map_err(get)?;
-            let Some(&known) = TABLES.iter().find(|known| **known == name) else {
+            let Some(&(known, _)) = TABLES.iter().find(|(known, _)| *known == name) else {
                 continue;
             };
             let table = tables.entry(name).or_insert_with(|| Table {
@@ -61,7 +61,7 @@ impl Schema {
                 .columns
                 .insert(row.try_get(4).map_err(get)?, row.try_get(5).map_err(get)?);
         }
-        let mut take = |name: &'static str, needed: &[&'static str]| {
+        let mut take = |(name, needed): (&'static str, &[&str])| {
             let missing = |what: String| Error::NotMastodon {
                 location: location.to_owned(),
                 missing: what,
@@ -78,19 +78,10 @@ impl Schema {
         };
         let [tokens, apps, users, accounts] = TABLES;
         Ok(Self {
-            tokens: take(
-                tokens,
-                &[
-                    "id",
-                    "token",
-                    "created_at",
-                    "application_id",
-                    "resource_owner_id",
-                ],
-            )?,
-            apps: take(apps, &["id", "name", "uid", "secret", "redirect_uri"])?,
-            users: take(users, &["id", "account_id"])?,
-            accounts: take(accounts, &["id", "username", "domain"])?,
+            tokens: take(tokens)?,
+            apps: take(apps)?,
+            users: take(users)?,
+            accounts: take(accounts)?,
         })
     }
 
@@ -156,13 +147,6 @@ pub(super) fn instance_actor(
     let name = name.filter(|name| name.contains('.'));
     Ok(name.and_then(|name| Domain::parse(&name).ok()))
 }
-
-const TABLES: [&str; 4] = [
-    "oauth_access_tokens",
-    "oauth_applications",
-    "users",
-    "accounts",
-];
 
 /// `to_regclass` finds tables as the search path does, and answers NULL where there is none.
 const CATALOGUE: &str = "\

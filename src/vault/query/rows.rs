@@ -74,6 +74,28 @@ impl Vault {
         Ok(())
     }
 
+    /// Of these rows of a source, each with its key and token: how many only ever held other tokens, and how many are
+    /// known at all. A server never gives a row to another token: where it is more than a few, they are rows of another
+    /// server.
+    ///
+    /// # Errors
+    /// [`Error`] when the vault can't be read.
+    pub fn replaced<'t>(
+        &self,
+        source: SourceId,
+        rows: impl Iterator<Item = (u64, &'t str)>,
+    ) -> Result<(u64, u64), Error> {
+        let reader = self.reader()?;
+        let (mut replaced, mut known) = (0, 0);
+        for (key, token) in rows {
+            let versions = reader.token_versions(source, key)?;
+            let mut tokens = versions.iter().map(|version| &version.body.access_token);
+            known += u64::from(!versions.is_empty());
+            replaced += u64::from(!versions.is_empty() && tokens.all(|it| it.expose() != token));
+        }
+        Ok((replaced, known))
+    }
+
     /// The one instance and the one user that all current tokens of a source are of; `None` where there are several,
     /// or none.
     ///

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use postgres::{Client, IsolationLevel, Transaction};
 
 use crate::{
+    connectors::mastodon::Told,
     model::{Completeness, Domain, RowSink, Scope},
     progress::Progress,
 };
@@ -20,7 +21,7 @@ use super::{
     watermark::{Position, Watermark},
 };
 
-use rows::{Lists, Reader, Told};
+use rows::{Lists, Reader};
 
 /// What to read.
 #[derive(Debug, Clone)]
@@ -189,18 +190,21 @@ impl<'c> Reading<'c> {
             progress,
             told: Told::default(),
         };
-        if !schema.tables().iter().all(|table| table.tells_xmin()) && reader.user.is_none() {
-            reader.told.no_xmin = true;
-        }
+        let tells_xmin = schema.tables().iter().all(|table| table.tells_xmin());
         let counts = [reader.apps()?, reader.accounts()?, reader.tokens()?];
         let told = reader.told;
         let full_at = mark.as_ref().map_or(self.now, Watermark::full_at);
         let left = Watermark::new(&self.position, &schema, &columns, counts, full_at);
+        let completeness = told.completeness();
+        let mut warnings = told.warnings();
+        if !tells_xmin && self.user.is_none() {
+            warnings.push(NO_XMIN.to_owned());
+        }
         Ok(Read {
-            completeness: told.completeness(),
+            completeness,
             bookmark: self.user.is_none().then(|| left.bytes()),
             only_changes: mark.is_some(),
-            warnings: told.warnings(),
+            warnings,
         })
     }
 }
@@ -216,6 +220,8 @@ fn user_id(transaction: &mut Transaction<'_>, location: &str, name: &str) -> Res
     })?;
     row.try_get(0).map_err(failed)
 }
+
+const NO_XMIN: &str = "everything is read each time: the role may not ask which rows are new (GRANT SELECT (xmin), see docs/server.md)";
 
 /// Long enough for ten million rows; a lock that a migration holds is not waited for all night.
 const LIMITS: &str = "SET LOCAL statement_timeout = '1h'; SET LOCAL lock_timeout = '30s'";

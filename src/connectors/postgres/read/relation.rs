@@ -4,9 +4,9 @@ use postgres::Transaction;
 
 use crate::model::{Novelty, Relation, RowSink};
 
+use crate::connectors::mastodon::reading_ahead;
 use crate::connectors::postgres::{
     Error,
-    ahead::reading_ahead,
     copy::{self, Broken, id},
     error::doing,
     schema::NONE,
@@ -179,6 +179,3 @@ enum Order {
     Signed,
     Unsigned,
 }
-
-/// Progress is told every so many rows.
-pub(super) const STEP: u64 = 4_096;

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 type Batch = io::Result<Zeroizing<Vec<u8>>>;
 
 /// Calls `take` with what `reader` reads, some batches ahead.
-pub(super) fn reading_ahead<T>(
+pub(in crate::connectors) fn reading_ahead<T>(
     mut reader: impl BufRead + Send,
     take: impl FnOnce(Ahead) -> T,
 ) -> T {
@@ -64,7 +64,7 @@ fn receive(reader: &mut impl BufRead, sender: &SyncSender<Batch>) {
 }
 
 /// What was read ahead.
-pub(super) struct Ahead {
+pub(in crate::connectors) struct Ahead {
     receiver: Receiver<Batch>,
     batch: Zeroizing<Vec<u8>>,
     at: usize,

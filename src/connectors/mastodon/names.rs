@@ -2,7 +2,7 @@
 
 /// Names by account id.
 #[derive(Default)]
-pub(super) struct Names {
+pub(in crate::connectors) struct Names {
     /// Sorted by id.
     entries: Vec<Entry>,
     text: String,
@@ -17,7 +17,7 @@ struct Entry {
 
 impl Names {
     /// Takes names in any order: sorting them here is cheaper than having the server read them in order.
-    pub(super) fn push(&mut self, id: i64, name: &str) {
+    pub(in crate::connectors) fn push(&mut self, id: i64, name: &str) {
         // Longer ones (Mastodon's end at 30 characters), and those beyond 4 GiB of names, no instance has: who bears one
         // has no name here.
         let (start, length) = (u32::try_from(self.text.len()), u8::try_from(name.len()));
@@ -28,13 +28,13 @@ impl Names {
     }
 
     /// All have come.
-    pub(super) fn sorted(mut self) -> Self {
+    pub(in crate::connectors) fn sorted(mut self) -> Self {
         self.entries.sort_unstable_by_key(|entry| entry.id);
         self
     }
 
     /// The name of an account.
-    pub(super) fn of(&self, id: i64) -> Option<&str> {
+    pub(in crate::connectors) fn of(&self, id: i64) -> Option<&str> {
         let at = self.entries.binary_search_by_key(&id, |entry| entry.id);
         let Entry { start, length, .. } = self.entries.get(at.ok()?)?;
         let start = *start as usize;
@@ -42,7 +42,7 @@ impl Names {
     }
 
     /// The ids, joined by commas.
-    pub(super) fn ids(&self) -> String {
+    pub(in crate::connectors) fn ids(&self) -> String {
         let ids: Vec<String> = self
             .entries
             .iter()
@@ -51,7 +51,7 @@ impl Names {
         ids.join(",")
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::connectors) fn len(&self) -> usize {
         self.entries.len()
     }
 }

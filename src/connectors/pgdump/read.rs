@@ -1,0 +1,613 @@
+//! Reading a dump from its beginning to its end.
+
+use std::{
+    io::BufRead,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    connectors::mastodon::{
+        APPS, APPS_TABLE, Column, Names, STEP, TABLES, TOKENS, TOKENS_TABLE, USERS, USERS_TABLE,
+        text,
+    },
+    model::Domain,
+    progress::{Progress, Silent},
+};
+
+use super::{
+    Error, Started,
+    header::{Bodies, Copy},
+    kept::Kept,
+    lines::{Came, END_OF_ROWS, Lines},
+    text::{fields, id, int},
+};
+
+/// What a dump holds of tokens and what belongs to them.
+pub struct Dump {
+    pub(super) path: PathBuf,
+    pub(super) started: Option<Started>,
+    pub(super) instance: Option<Domain>,
+    pub(super) apps: Kept<12>,
+    pub(super) users: Kept<3>,
+    pub(super) tokens: Kept<9>,
+    pub(super) names: Names,
+    /// How it ends, if too early.
+    pub(super) cut: Option<String>,
+    /// The tables that came whole.
+    whole: [bool; 4],
+}
+
+impl Dump {
+    /// When it was begun, where it says so.
+    pub fn started(&self) -> Option<&Started> {
+        self.started.as_ref()
+    }
+
+    /// The instance that it is of, where it says so: from Mastodon 3.2 the server's own actor is the account -99, whose
+    /// name is the LOCAL_DOMAIN.
+    pub fn instance(&self) -> Option<&Domain> {
+        self.instance.as_ref()
+    }
+
+    /// How it ends, where it ends too early.
+    pub fn cut(&self) -> Option<&str> {
+        self.cut.as_deref()
+    }
+
+    /// How many apps, accounts and tokens came.
+    pub fn counts(&self) -> [u64; 3] {
+        [self.apps.len(), self.users.len(), self.tokens.len()].map(|count| count as u64)
+    }
+
+    /// Some of the tokens with their row keys, spread over all of them.
+    pub fn sample(&self, most: usize) -> impl Iterator<Item = (u64, &str)> {
+        let step = self.tokens.len().div_ceil(most.max(1)).max(1);
+        let rows = self.tokens.rows().step_by(step);
+        rows.filter_map(|(key, fields)| Some((key, text(fields[TOKEN_FIELD])?)))
+    }
+
+    /// Whether all rows of the table came.
+    pub(super) fn has_whole(&self, table: &str) -> bool {
+        let mut tables = TABLES.iter().zip(self.whole);
+        tables.any(|((name, _), is_whole)| *name == table && is_whole)
+    }
+
+    /// Whether all rows that are wanted came.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole == [true; 4]
+    }
+
+    /// Reads the text of a dump. What comes after an early end is not there; the rows before it are.
+    ///
+    /// # Errors
+    /// [`Error`] when it is no dump, of something else, malformed, or ends before anything that is wanted.
+    pub(super) fn read(
+        path: &Path,
+        reader: impl BufRead,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
+        let mut reading = Reading {
+            lines: Lines::new(reader),
+            dump: Self {
+                path: path.to_owned(),
+                started: None,
+                instance: None,
+                apps: Kept::default(),
+                users: Kept::default(),
+                tokens: Kept::default(),
+                names: Names::default(),
+                cut: None,
+                whole: [false; 4],
+            },
+            schema: None,
+            lacking: None,
+            bodies: Bodies::default(),
+            is_dump: false,
+            progress,
+            rows: 0,
+        };
+        progress.start("reading the dump", None);
+        let ended = reading.run();
+        progress.finish();
+        ended?;
+        reading.finish()
+    }
+}
+
+struct Reading<'p, R> {
+    lines: Lines<R>,
+    dump: Dump,
+    /// The schema whose tables are taken.
+    schema: Option<String>,
+    /// Why a table of the right name was not taken.
+    lacking: Option<String>,
+    bodies: Bodies,
+    is_dump: bool,
+    progress: &'p dyn Progress,
+    rows: u64,
+}
+
+/// Why reading stops.
+enum Stop {
+    /// Nothing more comes.
+    Cut(String),
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Self {
+        Self::Cut(error.to_string())
+    }
+}
+
+impl<R: BufRead> Reading<'_, R> {
+    fn run(&mut self) -> Result<(), Error> {
+        match self.statements() {
+            Ok(()) => Ok(()),
+            Err(Stop::Cut(why)) => {
+                self.dump.cut = Some(why);
+                Ok(())
+            }
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    /// What stands between rows, up to the end.
+    fn statements(&mut self) -> Result<(), Stop> {
+        let mut is_complete = false;
+        loop {
+            match self.lines.next()? {
+                Came::Line => {}
+                Came::TooLong => self.lines.skip()?,
+                Came::End if is_complete => return Ok(()),
+                Came::End => return Err(Stop::Cut("its last line is missing".to_owned())),
+            }
+            if !self.is_dump && self.lines.number() > MAX_LINES_BEFORE {
+                return Err(Error::NotADump { path: self.path() }.into());
+            }
+            let line = self.lines.line();
+            if self.bodies.take(line) {
+                continue;
+            }
+            if line.starts_with(b"COPY ") && line.ends_with(b" FROM stdin;") {
+                self.is_dump = true;
+                let copy = Copy::parse(line);
+                self.table(copy)?;
+            } else if line.starts_with(b"INSERT INTO ") {
+                // What people wrote may stand in lines of its own there, and look like anything.
+                return Err(Error::Inserts { path: self.path() }.into());
+            } else if let Some(comment) = line.strip_prefix(b"-- ") {
+                is_complete |= comment == b"PostgreSQL database dump complete";
+                // pg_dumpall writes one behind the other.
+                is_complete &= comment != b"PostgreSQL database dump";
+                self.is_dump |= comment.starts_with(b"PostgreSQL database ");
+                if let Some(started) = comment.strip_prefix(b"Started on ")
+                    && self.dump.started.is_none()
+                {
+                    let started = std::str::from_utf8(started).unwrap_or_default();
+                    self.dump.started = Started::parse(started);
+                }
+            } else if let Some(encoding) = line.strip_prefix(b"SET client_encoding = ")
+                && !ENCODINGS.contains(&encoding)
+            {
+                return Err(Error::Encoding { path: self.path() }.into());
+            }
+        }
+    }
+
+    /// The rows of one table.
+    fn table(&mut self, copy: Option<Copy>) -> Result<(), Stop> {
+        let Some((at, copy)) = self.wanted(copy)? else {
+            if self.lines.skip_rows()? {
+                return Ok(());
+            }
+            return Err(self.within_rows());
+        };
+        match copy.table.as_str() {
+            APPS_TABLE => self.rows(&copy, &names(&APPS), |dump, row: [_; 12]| {
+                dump.apps.push(id(row[0])?, row);
+                Some(())
+            })?,
+            USERS_TABLE => self.rows(&copy, &names(&USERS), |dump, row: [_; 3]| {
+                dump.users.push(id(row[0])?, row);
+                Some(())
+            })?,
+            TOKENS_TABLE => self.rows(&copy, &names(&TOKENS), |dump, row: [_; 9]| {
+                dump.tokens.push(id(row[0])?, row);
+                Some(())
+            })?,
+            _ => self.rows(&copy, &ACCOUNTS, |dump, [key, name, domain]| {
+                dump.account(int(key)?, name, domain.is_some());
+                Some(())
+            })?,
+        }
+        if let Some(whole) = self.dump.whole.get_mut(at) {
+            *whole = true;
+        }
+        Ok(())
+    }
+
+    /// Which of the four tables this is, if any; rows of one in another schema give way to those in `public`.
+    fn wanted(&mut self, copy: Option<Copy>) -> Result<Option<(usize, Copy)>, Error> {
+        let Some(copy) = copy else { return Ok(None) };
+        let mut tables = TABLES.iter().enumerate();
+        let Some((at, (table, needed))) = tables.find(|(_, (name, _))| *name == copy.table) else {
+            return Ok(None);
+        };
+        let is_there = |column: &str| copy.columns.iter().any(|there| there == column);
+        if let Some(column) = needed.iter().find(|column| !is_there(column)) {
+            self.lacking = Some(format!("no column {table}.{column}"));
+            return Ok(None);
+        }
+        match &self.schema {
+            None => self.schema = Some(copy.schema.clone()),
+            Some(known) if *known == copy.schema => {
+                if self.dump.has_whole(table) {
+                    return Err(Error::Several {
+                        path: self.path(),
+                        table,
+                    });
+                }
+            }
+            Some(known) if known == PUBLIC => return Ok(None),
+            Some(_) if copy.schema == PUBLIC => {
+                self.schema = Some(copy.schema.clone());
+                self.dump.forget_rows();
+            }
+            Some(_) => {
+                return Err(Error::Several {
+                    path: self.path(),
+                    table,
+                });
+            }
+        }
+        Ok(Some((at, copy)))
+    }
+
+    /// Gives each row's wanted fields to `take`, up to the end of the table.
+    fn rows<const N: usize>(
+        &mut self,
+        copy: &Copy,
+        wanted: &[&str; N],
+        mut take: impl FnMut(&mut Dump, [Option<&[u8]>; N]) -> Option<()>,
+    ) -> Result<(), Stop> {
+        let slots: Vec<Option<usize>> = copy
+            .columns
+            .iter()
+            .map(|column| wanted.iter().position(|wanted| wanted == column))
+            .collect();
+        let malformed = |number: u64, path: PathBuf, what: &str| {
+            Stop::Failed(Error::Malformed {
+                path,
+                detail: format!("line {number}: {what} {}", copy.table),
+            })
+        };
+        loop {
+            match self.lines.next()? {
+                Came::Line => {}
+                Came::TooLong => {
+                    let number = self.lines.number();
+                    return Err(malformed(
+                        number,
+                        self.path(),
+                        "this is too long for a row of",
+                    ));
+                }
+                Came::End => return Err(self.within_rows()),
+            }
+            let number = self.lines.number();
+            let line = self.lines.line();
+            if line == END_OF_ROWS {
+                break;
+            }
+            let taken = fields::<N>(line, &slots).and_then(|row| take(&mut self.dump, row));
+            if taken.is_none() {
+                return Err(malformed(number, self.path(), "this is no row of"));
+            }
+            self.rows += 1;
+            if self.rows.is_multiple_of(STEP) {
+                self.progress.at(self.rows);
+                self.dump.check_size()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn within_rows(&self) -> Stop {
+        Stop::Cut("it ends within the rows of a table".to_owned())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dump.path.clone()
+    }
+
+    /// Everything has come.
+    fn finish(self) -> Result<Dump, Error> {
+        let path = self.path();
+        let mut dump = self.dump;
+        if !self.is_dump {
+            return Err(match dump.cut {
+                // What can't be unpacked is told as it is.
+                Some(why) if self.rows == 0 && why.starts_with("pg_restore") => {
+                    Error::Cut { path, why }
+                }
+                _ => Error::NotADump { path },
+            });
+        }
+        if !dump.is_whole() {
+            if let Some(why) = dump.cut.clone() {
+                if dump.apps.len() + dump.tokens.len() == 0 {
+                    return Err(Error::Cut { path, why });
+                }
+            } else {
+                let missing = TABLES.iter().find(|(table, _)| !dump.has_whole(table));
+                let missing = missing.map(|(table, _)| format!("no rows of a table {table}"));
+                let missing = self.lacking.or(missing).unwrap_or_default();
+                return Err(Error::NotMastodon { path, missing });
+            }
+        }
+        let twice = [
+            (APPS_TABLE, dump.apps.sort()),
+            (USERS_TABLE, dump.users.sort()),
+            (TOKENS_TABLE, dump.tokens.sort()),
+        ];
+        if let Some((table, Some(key))) = twice.iter().find(|(_, twice)| twice.is_some()) {
+            let key = key.cast_signed();
+            return Err(Error::Malformed {
+                path,
+                detail: format!("row {key} of {table} comes twice"),
+            });
+        }
+        dump.names = dump.names.sorted();
+        Ok(dump)
+    }
+}
+
+impl Dump {
+    /// A row of `accounts`. Only those of this server have users; the others are the larger part by far.
+    fn account(&mut self, key: i64, name: Option<&[u8]>, is_remote: bool) {
+        let name = text(name).filter(|name| !name.is_empty() && !is_remote);
+        let Some(name) = name else { return };
+        if key == INSTANCE_ACTOR && name.contains('.') {
+            self.instance = Domain::parse(name).ok();
+        }
+        self.names.push(key, name);
+    }
+
+    /// What came so far is of another schema.
+    fn forget_rows(&mut self) {
+        self.apps = Kept::default();
+        self.users = Kept::default();
+        self.tokens = Kept::default();
+        self.names = Names::default();
+        self.instance = None;
+        self.whole = [false; 4];
+    }
+
+    fn check_size(&self) -> Result<(), Error> {
+        let bytes = self.apps.bytes() + self.users.bytes() + self.tokens.bytes();
+        if bytes <= MAX_BYTES {
+            return Ok(());
+        }
+        Err(Error::TooLarge {
+            path: self.path.clone(),
+        })
+    }
+}
+
+/// Reads bytes as a dump and lets it go: what a hostile file may hold.
+#[doc(hidden)]
+pub fn read_as_dump(bytes: &[u8]) {
+    drop(Dump::read(Path::new("-"), bytes, &Silent));
+}
+
+fn names<const N: usize>(columns: &[Column; N]) -> [&'static str; N] {
+    columns.map(|(name, _)| name)
+}
+
+/// What is read of an account.
+const ACCOUNTS: [&str; 3] = ["id", "username", "domain"];
+/// The account that is the server's own.
+const INSTANCE_ACTOR: i64 = -99;
+/// Where the text of a token stands among its fields.
+const TOKEN_FIELD: usize = 3;
+/// The schema that Mastodon's tables are in, unless somebody moved them.
+const PUBLIC: &str = "public";
+/// Encodings whose texts are read as UTF-8; what is none in them is told.
+const ENCODINGS: [&[u8]; 2] = [b"'UTF8';", b"'SQL_ASCII';"];
+/// A dump says within so many lines that it is one.
+const MAX_LINES_BEFORE: u64 = 1_000;
+/// Thirty million tokens.
+const MAX_BYTES: u64 = 4 << 30;
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::BufReader};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sample() -> String {
+        fs::read_to_string("tests/data/pgdump/mastodon.sql").unwrap()
+    }
+
+    fn read(text: &[u8]) -> Result<Dump, Error> {
+        Dump::read(
+            Path::new("dump.sql"),
+            BufReader::with_capacity(1_000, text),
+            &Silent,
+        )
+    }
+
+    /// What is wrong with it.
+    fn refusal(text: &str) -> String {
+        read(text.as_bytes())
+            .err()
+            .expect("it is refused")
+            .to_string()
+    }
+
+    const SMALL: &str = "--\n-- PostgreSQL database dump\n--\n
+COPY public.accounts (id, username, domain, note) FROM stdin;
+-99\tm.example\t\\N\t
+5\talice\t\\N\ta\\nCOPY public.users (id, account_id) FROM stdin;\\n\\\\.
+6\talice\tfar.example\tx
+\\.
+COPY public.another (id) FROM stdin;
+\\\\.
+\\.
+COPY public.oauth_access_tokens (token, id, created_at, application_id, resource_owner_id) FROM stdin;
+second\t2\t2026-01-02 03:04:05\t1\t7
+first\t1\t2026-01-02 03:04:05\t1\t7
+\\.
+COPY public.oauth_applications (id, name, uid, secret, redirect_uri) FROM stdin;
+1\ttoot\tu\ts\tr
+\\.
+COPY public.users (id, account_id) FROM stdin;
+7\t5
+\\.
+--\n-- PostgreSQL database dump complete\n--\n";
+
+    #[test]
+    fn a_dump_is_read_with_what_it_says_of_itself() {
+        let dump = read(sample().as_bytes()).unwrap();
+        assert_eq!(dump.counts(), [8, 8, 24]);
+        assert!(dump.is_whole() && dump.cut().is_none());
+        assert_eq!(dump.instance().unwrap().as_str(), "m.example");
+        let began = "2025-12-31T23:00:00Z".parse().unwrap();
+        assert_eq!(dump.started(), Some(&Started::At(began)));
+        let keys: Vec<u64> = dump.sample(4).map(|(key, _)| key).collect();
+        assert_eq!(keys.len(), 4);
+        assert!(keys.is_sorted());
+    }
+
+    #[test]
+    fn rows_are_found_among_others_and_sorted() {
+        let dump = read(SMALL.as_bytes()).unwrap();
+        assert_eq!(dump.counts(), [1, 1, 2]);
+        let tokens: Vec<(u64, &str)> = dump.sample(9).collect();
+        assert_eq!(tokens, [(1, "first"), (2, "second")]);
+        assert_eq!((dump.names.of(5), dump.names.of(6)), (Some("alice"), None));
+    }
+
+    #[test]
+    fn a_dump_that_is_cut_anywhere_gives_what_came_before_or_an_error() {
+        for (text, step) in [(SMALL, 1), (&sample(), 97)] {
+            let whole = read(text.as_bytes()).unwrap().counts();
+            let end = text.find("-- PostgreSQL database dump complete").unwrap();
+            for cut in (0..end).step_by(step) {
+                match read(&text.as_bytes()[..cut]) {
+                    Ok(dump) => {
+                        let [apps, accounts, tokens] = dump.counts();
+                        assert!(dump.cut().is_some(), "{cut}");
+                        assert!(apps + tokens > 0, "{cut}");
+                        assert!(
+                            dump.is_whole()
+                                == (dump.counts() == whole && dump.has_whole(USERS_TABLE))
+                        );
+                        assert!(apps <= whole[0] && accounts <= whole[1] && tokens <= whole[2]);
+                    }
+                    Err(error) => assert!(
+                        matches!(error, Error::Cut { .. } | Error::NotADump { .. }),
+                        "{cut}: {error}"
+                    ),
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_dump_that_is_altered_is_an_error_or_other_rows(
+            at in any::<prop::sample::Index>(), byte in any::<u8>(),
+        ) {
+            let mut bytes = SMALL.as_bytes().to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            drop(read(&bytes));
+        }
+    }
+
+    #[test]
+    fn what_is_no_dump_of_mastodons_is_refused_and_says_why() {
+        let without = |table: &str| SMALL.replace(&format!("public.{table} "), "public.other ");
+        for (text, why) in [
+            (String::new(), "no dump that pg_dump wrote"),
+            ("hello\n".repeat(5_000), "no dump that pg_dump wrote"),
+            (without("accounts"), "no rows of a table accounts"),
+            (
+                without("oauth_access_tokens"),
+                "no rows of a table oauth_access_tokens",
+            ),
+            (
+                SMALL.replace("domain, note", "host, note"),
+                "no column accounts.domain",
+            ),
+            (
+                SMALL.replace("7\t5\n", "7\n"),
+                "line 23: this is no row of users",
+            ),
+            (
+                SMALL.replace("7\t5\n", "x\t5\n"),
+                "line 23: this is no row of users",
+            ),
+            (
+                SMALL.replace("second\t2", "second\t1"),
+                "row 1 of oauth_access_tokens comes twice",
+            ),
+            (format!("{SMALL}{SMALL}"), "several tables accounts"),
+            (
+                SMALL.replace(
+                    "COPY public.accounts",
+                    "INSERT INTO public.x VALUES ('\nCOPY public.accounts",
+                ),
+                "INSERT statements",
+            ),
+            (
+                SMALL.replace("--\n\n", "--\nSET client_encoding = 'LATIN1';\n"),
+                "another encoding",
+            ),
+        ] {
+            let said = refusal(&text);
+            assert!(said.contains(why), "{said}, not {why}");
+        }
+        let long = format!(
+            "COPY public.users (id, account_id) FROM stdin;\n{}",
+            "1".repeat(17 << 20)
+        );
+        assert!(refusal(&long).contains("line 1"), "{}", refusal(&long));
+    }
+
+    #[test]
+    fn tables_of_another_schema_are_read_unless_there_are_mastodons_own() {
+        let other = SMALL.replace("public.", "\"my mastodon\".");
+        assert_eq!(read(other.as_bytes()).unwrap().counts(), [1, 1, 2]);
+        let stranger = SMALL
+            .replace("public.", "another.")
+            .replace("second", "third");
+        for both in [format!("{stranger}{SMALL}"), format!("{SMALL}{stranger}")] {
+            let dump = read(both.as_bytes()).unwrap();
+            let tokens: Vec<(u64, &str)> = dump.sample(9).collect();
+            assert_eq!(tokens, [(1, "first"), (2, "second")]);
+        }
+        let third = stranger.replace("another.", "third.");
+        assert!(refusal(&format!("{stranger}{third}")).contains("several tables"));
+    }
+
+    #[test]
+    fn a_table_of_the_same_name_that_lacks_columns_is_somebody_elses() {
+        let other = "COPY other.users (id, name) FROM stdin;\n1\tx\n\\.\n";
+        for text in [format!("{other}{SMALL}"), format!("{SMALL}{other}")] {
+            assert!(
+                read(text.as_bytes()).is_ok_and(|dump| dump.is_whole() || dump.cut().is_some())
+            );
+        }
+    }
+}
