@@ -18,7 +18,7 @@ use super::{
     backfill::{self, Backfill},
     error::{Exit, Failure},
     import::{outcome, show},
-    machine, report,
+    report,
     session::Session,
 };
 
@@ -103,7 +103,7 @@ fn time(
         (Some(given), _) => given,
         (None, Some(Started::At(time))) => (*time, ", when the dump was begun"),
         (None, Some(Started::Local(local))) => {
-            let here = machine::now_here().time_zone().clone();
+            let here = session.now_here().time_zone().clone();
             let time = local.to_zoned_datetime(here).map_err(|_| {
                 Failure::usage(format!(
                     "the archive was made at no time that can be ({local})"
