@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tuskvault::{
     files::Staged,
-    model::{Run, RunOutcome},
+    model::{self, RHYTHM_TIMES, Run, RunOutcome},
     storage::VaultId,
 };
 
@@ -72,28 +72,12 @@ impl SourceState {
 
     /// The usual time between two backups; `None` before there were two.
     pub(crate) fn rhythm(&self) -> Option<SignedDuration> {
-        let mut gaps: Vec<SignedDuration> = self
-            .backups
-            .iter()
-            .zip(self.backups.iter().skip(1))
-            .map(|(a, b)| b.duration_since(*a))
-            .collect();
-        gaps.sort_unstable();
-        gaps.get(gaps.len() / 2).copied()
+        model::rhythm(&self.backups)
     }
 
-    /// Whether a backup is overdue: twice the usual time and an hour have passed, or, where nothing is usual yet, a month.
+    /// Whether a backup is overdue.
     pub(crate) fn is_overdue(&self, now: Timestamp) -> bool {
-        let Some(last) = self.backups.last() else {
-            return true;
-        };
-        let patience = match self.rhythm() {
-            Some(rhythm) if rhythm > SignedDuration::from_hours(1) => rhythm
-                .saturating_mul(2)
-                .saturating_add(SignedDuration::from_hours(1)),
-            _ => SignedDuration::from_hours(24 * 35),
-        };
-        now.duration_since(*last) > patience
+        model::is_overdue(&self.backups, now)
     }
 }
 
@@ -210,7 +194,7 @@ impl State {
         };
         outcome_word(run.outcome).clone_into(&mut source.outcome);
         source.backups.push(run.recorded_at);
-        let surplus = source.backups.len().saturating_sub(KEPT_BACKUPS);
+        let surplus = source.backups.len().saturating_sub(RHYTHM_TIMES);
         source.backups.drain(..surplus);
         vault.sources.retain(|known| !is_stale(known));
     }
@@ -299,5 +283,3 @@ fn file() -> Option<PathBuf> {
 
 /// Thousands of sources.
 const MAX_BYTES: u64 = 4 << 20;
-/// Enough to know a rhythm.
-const KEPT_BACKUPS: usize = 9;

@@ -6,6 +6,7 @@
 mod domain;
 mod plan;
 mod record;
+mod rhythm;
 mod rows;
 mod run;
 mod scopes;
@@ -17,6 +18,7 @@ mod time;
 pub use domain::{Domain, DomainError};
 pub use plan::{Action, Outcome, Plan, PlannedChange};
 pub use record::{AppView, Record, RecordKey, Sighting, Status, TokenId, User};
+pub use rhythm::{RHYTHM_TIMES, is_overdue, rhythm};
 pub use rows::{Novelty, Relation, RowSink, TokenRow};
 pub use run::{
     Actor, Completeness, Counts, Run, RunCounts, RunOutcome, Scope, Source, SourceId, SourceKey,
