@@ -105,6 +105,27 @@ pub enum AuditEvent {
     },
 }
 
+impl AuditEvent {
+    /// The word used in JSON.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Imported { .. } => "imported",
+            Self::Restored { .. } | Self::RestoredMany { .. } => "restored",
+            Self::Revealed { .. } => "revealed",
+            Self::Exported { .. } => "exported",
+            Self::KeyAdded { .. } => "key_added",
+            Self::KeyChanged { .. } => "key_changed",
+            Self::KeyRemoved { .. } => "key_removed",
+            Self::Rekeyed => "rekeyed",
+            Self::Compacted => "compacted",
+            Self::Merged { .. } => "merged",
+            Self::FromMerged { event, .. } => event.as_str(),
+            Self::Forgot { .. } => "forgot",
+        }
+    }
+}
+
 /// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -120,6 +141,17 @@ pub struct AuditEntry {
     pub linked: bool,
     /// Its own link.
     pub(super) link: [u8; LINK_BYTES],
+}
+
+/// A place of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLink {
+    /// Its number, counted from 1.
+    pub number: u64,
+    /// Whether it follows the place before: neither was altered, and none between them is missing.
+    pub holds: bool,
+    /// The entry; `None` where it can't be read.
+    pub entry: Option<AuditEntry>,
 }
 
 #[derive(Encode, Decode)]
@@ -159,30 +191,50 @@ pub(super) fn append(
 
 /// Every entry, oldest first, each with the verdict on its link.
 pub(super) fn entries(store: Store<'_>, key: &SubKey) -> Result<Vec<AuditEntry>, Error> {
+    let entries = links(store, key).map(|link| link?.entry.ok_or(BROKEN));
+    entries.collect()
+}
+
+/// What stands at every place of the log, oldest first, also where it can't be read.
+pub(super) fn links(
+    store: Store<'_>,
+    key: &SubKey,
+) -> impl Iterator<Item = Result<AuditLink, Error>> {
     let mut before = vec![0; LINK_BYTES];
     let mut expected = 1;
-    let mut entries = Vec::new();
-    for entry in store.all(&[tag::AUDIT]) {
-        let (at, value) = entry?;
-        let number = number_of(&at).ok_or(BROKEN)?;
-        let (found, bytes) = value.split_at_checked(LINK_BYTES).ok_or(BROKEN)?;
-        let linked = number == expected && link(key, number, &before, bytes) == found;
-        let row: AuditRow = codec::decode(bytes, "an entry of the audit log")?;
-        entries.push(AuditEntry {
-            number,
-            at: Moment(row.at).timestamp(),
-            actor: Actor {
-                user: row.user,
-                host: row.host,
-            },
-            event: row.event,
-            linked,
-            link: found.try_into().map_err(|_| BROKEN)?,
-        });
+    let mut last = vec![tag::AUDIT];
+    std::iter::from_fn(move || {
+        let (at, value) = match store.after(&last, &[tag::AUDIT]) {
+            Ok(entry) => entry?,
+            Err(error) => return Some(Err(error)),
+        };
+        let numbered = number_of(&at);
+        let number = numbered.unwrap_or(expected);
+        let (found, row) = value
+            .split_at_checked(LINK_BYTES)
+            .unwrap_or((value.as_slice(), &[]));
+        let holds = numbered == Some(expected) && link(key, number, &before, row) == found;
+        let entry = codec::decode(row, "an entry of the audit log").ok();
+        let entry = entry.filter(|_| numbered.is_some());
         before = found.to_vec();
-        expected = number + 1;
-    }
-    Ok(entries)
+        last = at;
+        expected = number.saturating_add(1);
+        Some(Ok(AuditLink {
+            number,
+            holds,
+            entry: entry.map(|row: AuditRow| AuditEntry {
+                number,
+                at: Moment(row.at).timestamp(),
+                actor: Actor {
+                    user: row.user,
+                    host: row.host,
+                },
+                event: row.event,
+                linked: holds,
+                link: found.try_into().unwrap_or_default(),
+            }),
+        }))
+    })
 }
 
 fn link(key: &SubKey, number: u64, before: &[u8], row: &[u8]) -> [u8; LINK_BYTES] {

@@ -60,7 +60,7 @@ use crate::{
     storage::{EncryptedFile, Redb},
 };
 
-pub use audit::{AuditEntry, AuditEvent};
+pub use audit::{AuditEntry, AuditEvent, AuditLink};
 pub use check::CheckReport;
 pub use error::Error;
 pub use forget::{ForgetPlan, Forgotten, PlannedRun, Reason, Retention, forget};
@@ -69,8 +69,9 @@ pub use index::ChangeKind;
 pub use merge::{Merged, MergedSource, Other, merge};
 pub use open::{Rewritten, compact, rekey};
 pub use query::{
-    AppDifference, Choice, Difference, DifferenceKind, Differences, Event, EventKind, FieldChange,
-    FromTo, Kept, KeyHistory, Lone, Met, Query, RunChange, RunRow, TokenHistory,
+    AppDifference, AuditQuery, Choice, Coverage, Difference, DifferenceKind, Differences, Event,
+    EventKind, FieldChange, Finding, FromTo, Kept, KeyHistory, Lone, Met, Query, RunChange, RunRow,
+    SourceCoverage, TokenCoverage, TokenHistory,
 };
 pub use writer::{Bookmark, RunStart, RunWriter};
 
@@ -205,6 +206,19 @@ impl Vault {
     /// [`Error`] when the vault can't be read.
     pub fn audit(&self) -> Result<Vec<AuditEntry>, Error> {
         audit::entries(self.reader()?.store(), &self.keys.audit)
+    }
+
+    /// Calls `each` with what stands at every place of the audit log, oldest first and one at a time, also where it
+    /// can't be read.
+    ///
+    /// # Errors
+    /// [`Error`] when the vault can't be read, or the one that `each` returns.
+    pub fn audit_links<E: From<Error>>(
+        &self,
+        mut each: impl FnMut(AuditLink) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let reader = self.reader()?;
+        audit::links(reader.store(), &self.keys.audit).try_for_each(|link| each(link?))
     }
 
     /// Appends to the audit log, durably.

@@ -6,6 +6,7 @@
 
 mod apps;
 mod changes;
+mod coverage;
 mod fields;
 mod history;
 mod join;
@@ -19,6 +20,7 @@ use crate::model::{Domain, Moment, Record, Selector, SourceId, Status, Target, T
 use crate::vault::{Error, Ever, Found, Reader, Vault, rows::Body};
 
 pub use changes::{AppDifference, Difference, DifferenceKind, Differences, RunChange};
+pub use coverage::{AuditQuery, Coverage, Finding, SourceCoverage, TokenCoverage};
 pub use fields::{FieldChange, FromTo};
 pub use history::{Event, EventKind, Kept, KeyHistory, TokenHistory};
 pub use lone::{Lone, Met};
