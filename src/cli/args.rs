@@ -129,6 +129,7 @@ pub(crate) enum Command {
     History(History),
     Log(Log),
     Diff(Diff),
+    Audit(Audit),
     /// Say, without a password, when each source was last backed up and what is overdue
     #[command(
         after_help = "Examples:\n  tuskvault status\n  tuskvault status --json   # exit code 9 when something is overdue or suspicious"
@@ -465,6 +466,22 @@ pub(crate) struct Diff {
     pub(crate) from: String,
     /// To when [default: now]
     pub(crate) to: Option<String>,
+}
+
+/// Tell how well sources and tokens are backed up, and what was done with the vault
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  tuskvault audit\n  tuskvault audit m.example --as-of 2026-03-01\n  tuskvault audit --chain   # exit code 4 when the audit log was tampered with\n  tuskvault audit --json"
+)]
+pub(crate) struct Audit {
+    /// Only these tokens: [USER@]INSTANCE[/APP] or tk_…, each part may hold * [default: all]
+    pub(crate) selector: Option<Selector>,
+    /// As it was then: tokens as they were, runs and events that the vault knew
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) as_of: Option<String>,
+    /// Verify that every entry of the audit log follows the one before
+    #[arg(long)]
+    pub(crate) chain: bool,
 }
 
 /// List and change what opens the vault

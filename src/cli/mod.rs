@@ -1,6 +1,7 @@
 //! The command line: one file per command, each from arguments through one library call to a report.
 
 pub(crate) mod args;
+mod audit;
 mod backfill;
 mod backup;
 mod changes;
@@ -61,6 +62,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::History(args) => history::run(&session, &args),
         Command::Log(args) => log::run(&session, &args),
         Command::Diff(args) => diff::run(&session, &args),
+        Command::Audit(args) => audit::run(&session, &args),
         Command::Status => status::run(&session),
         Command::Check => check::run(&session),
         Command::Key(args) => key::run(&session, &args.command),

@@ -2,7 +2,7 @@
 
 use crate::home::Home;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "init",
     "discover",
     "backup",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 21] = [
     "history",
     "log",
     "diff",
+    "audit",
     "status",
     "check",
     "key",

@@ -8,6 +8,7 @@
     reason = "tests and their helpers"
 )]
 
+mod audit;
 mod backfill;
 mod backup;
 mod bad_input;

@@ -117,7 +117,10 @@ fn another_machines_vault_needs_its_own_passphrase() {
     let summary = objects.pop().unwrap();
     assert_eq!(summary["merged"][0], "laptop.tusk");
     assert_eq!(summary["runs"], 1);
-    assert_eq!(summary["audit_entries"], 3, "made, a run, and a token shown");
+    assert_eq!(
+        summary["audit_entries"], 3,
+        "made, a run, and a token shown"
+    );
     assert!(fs::metadata(summary["previous"].as_str().unwrap()).is_ok());
     assert_eq!(objects[0]["run"], 2);
     assert_eq!(objects[0]["source"], "toot");

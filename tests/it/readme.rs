@@ -94,7 +94,7 @@ fn shown(part: &str) -> String {
     }
 }
 
-/// Without what differs from run to run: ids, times, the memory that was measured, column widths.
+/// Without what differs from run to run: ids, times, the machine's name, the memory that was measured, column widths.
 fn stable(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
@@ -119,8 +119,12 @@ fn stable(text: &str) -> String {
 
 fn stable_word(word: &str) -> String {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let word = word.trim_start_matches('(').trim_end_matches([')', ';']);
     if word.starts_with("tk_") {
         return "tk_…".to_owned();
+    }
+    if word.starts_with("you@") {
+        return "you@…".to_owned();
     }
     if let Some((before, rest)) = word.split_once(".tuskvault-")
         && let Some((_, after)) = rest.split_once('.')
