@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the ground up (`docs/architecture.md` has the picture):
 //! [`model`] (plain types), [`crypto`], [`files`], [`document`], [`storage`] (sealed pages under redb),
-//! [`vault`] (history) and [`connectors`] (one file per client app).
+//! [`vault`] (history), [`connectors`] (one file per client app) and `report` (the page of an audit).
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -12,5 +12,7 @@ pub mod document;
 pub mod files;
 pub mod model;
 pub mod progress;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod storage;
 pub mod vault;

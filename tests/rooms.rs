@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("storage", &["crypto", "files"]),
     ("vault", &["storage", "crypto", "files"]),
     ("connectors", &["document", "files"]),
+    ("report", &[]),
 ];
 
 #[test]
@@ -49,6 +50,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("rusty_leveldb::", &["connectors"]),
     ("quick_xml::", &["connectors"]),
     ("zip::", &["connectors"]),
+    ("askama::", &["report"]),
 ];
 
 #[test]

@@ -1,7 +1,6 @@
 //! What is printed: answers on standard output, everything else on standard error. The only prints there are.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     fmt::Write as _,
     io::{self, IsTerminal, Write},
@@ -10,7 +9,11 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use clap::{CommandFactory, Parser, builder::StyledStr, error::ErrorKind};
 use serde::Serialize;
-use tuskvault::{connectors::json, model::Secret};
+pub(crate) use tuskvault::model::shown;
+use tuskvault::{
+    connectors::json,
+    model::{Secret, is_steering},
+};
 use zeroize::Zeroizing;
 
 use super::{
@@ -250,23 +253,6 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Text from files and vaults as it may be shown on a terminal: what would steer the terminal, or hide or reorder text,
-/// is spelled out.
-pub(crate) fn shown(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_steering) {
-        return Cow::Borrowed(text);
-    }
-    let mut safe = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_steering(c) {
-            safe.extend(c.escape_unicode());
-        } else {
-            safe.push(c);
-        }
-    }
-    Cow::Owned(safe)
-}
-
 /// A line of JSON. What would steer a terminal is escaped as JSON does it: the value stays the same.
 fn json_line(value: &impl Serialize) -> Zeroizing<String> {
     escaped(json::line(value))
@@ -297,12 +283,6 @@ pub(crate) fn escaped(line: Zeroizing<String>) -> Zeroizing<String> {
 /// A pair of UTF-16 units, escaped.
 const ESCAPE_BYTES: usize = 12;
 
-/// Control characters; bidirectional marks, embeddings, overrides and isolates (Unicode TR 9); invisible characters.
-fn is_steering(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
@@ -311,15 +291,6 @@ pub(crate) const BOLD: Style = Style::new().bold();
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_steers_a_terminal_is_spelled_out() {
-        assert_eq!(shown("toot 🐘 für alle"), "toot 🐘 für alle");
-        assert_eq!(
-            shown("a\x1b[31mb\u{202e}c\u{200b}\r\n"),
-            "a\\u{1b}[31mb\\u{202e}c\\u{200b}\\u{d}\\u{a}"
-        );
-    }
 
     #[test]
     fn json_says_the_same_without_what_steers_a_terminal() {

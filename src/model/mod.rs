@@ -13,6 +13,7 @@ mod scopes;
 mod secret;
 mod selector;
 mod snapshot;
+mod text;
 mod time;
 
 pub use domain::{Domain, DomainError};
@@ -27,4 +28,5 @@ pub use scopes::Scopes;
 pub use secret::Secret;
 pub use selector::{Pattern, Selector, SelectorError, Target};
 pub use snapshot::{Account, App, Keys, Row, Snapshot, Token, Warning};
+pub use text::{is_steering, shown};
 pub use time::{Form, Moment, When, WhenError};
