@@ -106,6 +106,14 @@ pub enum AuditEvent {
 }
 
 impl AuditEvent {
+    /// Whether a run was recorded, in this vault or in one that was merged into it.
+    pub fn is_of_a_run(&self) -> bool {
+        match self {
+            Self::FromMerged { event, .. } => event.is_of_a_run(),
+            event => matches!(event, Self::Imported { .. }),
+        }
+    }
+
     /// The word used in JSON.
     pub fn as_str(&self) -> &'static str {
         match self {

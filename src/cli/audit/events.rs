@@ -47,6 +47,33 @@ pub(super) fn sentence(event: &AuditEvent) -> String {
         AuditEvent::KeyRemoved { slot } => format!("removed key slot {slot}"),
         AuditEvent::Rekeyed => "encrypted the vault anew under a new master key".to_owned(),
         AuditEvent::Compacted => "rewrote the vault in its smallest form".to_owned(),
+        AuditEvent::Merged { files, runs } => {
+            format!(
+                "brought in {} of {}",
+                plural(*runs, "run"),
+                files.join(", ")
+            )
+        }
+        AuditEvent::FromMerged { linked, event, .. } => {
+            let sentence = sentence(event);
+            let doubt = if *linked {
+                ""
+            } else {
+                ", whose log does not hold together there"
+            };
+            format!("{sentence} (in a vault that was merged into this one{doubt})")
+        }
+        AuditEvent::Forgot {
+            selector: Some(selector),
+            tokens,
+            ..
+        } => format!(
+            "removed {} for good (\"{selector}\")",
+            plural(*tokens, "token")
+        ),
+        AuditEvent::Forgot { runs, .. } => {
+            format!("removed {} for good", plural(runs.len() as u64, "run"))
+        }
         other => other.as_str().to_owned(),
     }
 }
@@ -76,6 +103,20 @@ pub(super) fn details(event: &AuditEvent) -> Value {
         AuditEvent::KeyAdded { slot }
         | AuditEvent::KeyChanged { slot }
         | AuditEvent::KeyRemoved { slot } => json!({ "slot": slot }),
+        AuditEvent::Merged { files, runs } => json!({ "files": files, "runs": runs }),
+        AuditEvent::FromMerged { linked, event, .. } => {
+            let mut details = details(event);
+            if let Some(details) = details.as_object_mut() {
+                details.insert("merged".to_owned(), true.into());
+                details.insert("linked_there".to_owned(), (*linked).into());
+            }
+            details
+        }
+        AuditEvent::Forgot {
+            runs,
+            selector,
+            tokens,
+        } => json!({ "forgotten_runs": runs, "selector": selector, "tokens": tokens }),
         _ => json!({}),
     }
 }

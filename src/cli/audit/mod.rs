@@ -10,15 +10,12 @@ use jiff::Timestamp;
 use tuskvault::{
     model::{Record, Selector, When},
     storage::Access,
-    vault::{
-        AuditEntry, AuditEvent, AuditLink, AuditQuery, Coverage, Error, Finding, Query, Vault,
-    },
+    vault::{AuditEntry, AuditLink, AuditQuery, Coverage, Error, Finding, Query, Vault},
 };
 
 use super::{
     args::Audit,
     error::{Exit, Failure},
-    machine,
     session::Session,
 };
 
@@ -122,7 +119,7 @@ fn question<'a>(
 ) -> Result<AuditQuery<'a>, Failure> {
     let at = session.moment(args.as_of.as_ref(), vault)?;
     let as_of = args.as_of.as_ref();
-    let when = as_of.map(|text| When::parse(text, &machine::now_here()));
+    let when = as_of.map(|text| When::parse(text, &session.now_here()));
     let (known_by, now) = match when.transpose() {
         // What a clock ahead of ours has recorded is known all the same.
         Ok(None) => (Timestamp::MAX, session.now),
@@ -166,7 +163,7 @@ impl Report {
             return session.output.object(&json::event(&entry));
         }
         // `log` tells of runs.
-        if matches!(entry.event, AuditEvent::Imported { .. }) {
+        if entry.event.is_of_a_run() {
             return Ok(());
         }
         self.event_count += 1;
