@@ -332,6 +332,7 @@ fn time(text: &str) -> Timestamp {
 fn empty() -> AuditPage {
     AuditPage {
         vault: "/home/alice/.local/share/tuskvault/vault.tusk".to_owned(),
+        selector: None,
         as_of: time("2026-03-04T11:00:00Z"),
         made_at: time("2026-03-04T11:00:00Z"),
         version: "0.1.0".to_owned(),
@@ -675,6 +676,7 @@ fn hostile() -> AuditPage {
     };
     AuditPage {
         vault: names.concat(),
+        selector: Some(names.concat()),
         version: long.clone(),
         sources: names.map(place).to_vec(),
         keys: names.map(key).to_vec(),

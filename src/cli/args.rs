@@ -473,6 +473,12 @@ pub(crate) struct Diff {
 #[command(
     after_help = "Examples:\n  tuskvault audit\n  tuskvault audit m.example --as-of 2026-03-01\n  tuskvault audit --chain   # exit code 4 when the audit log was tampered with\n  tuskvault audit --json"
 )]
+#[cfg_attr(
+    feature = "report",
+    command(
+        after_help = "Examples:\n  tuskvault audit\n  tuskvault audit m.example --as-of 2026-03-01\n  tuskvault audit --chain   # exit code 4 when the audit log was tampered with\n  tuskvault audit --html audit.html\n  tuskvault audit --json"
+    )
+)]
 pub(crate) struct Audit {
     /// Only these tokens: [USER@]INSTANCE[/APP] or tk_…, each part may hold * [default: all]
     pub(crate) selector: Option<Selector>,
@@ -482,6 +488,10 @@ pub(crate) struct Audit {
     /// Verify that every entry of the audit log follows the one before
     #[arg(long)]
     pub(crate) chain: bool,
+    /// Write it as a page of HTML that needs nothing else, with a timeline; always with the verdict on the audit log
+    #[cfg(feature = "report")]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// List and change what opens the vault

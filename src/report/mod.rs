@@ -22,6 +22,8 @@ use crate::model::{RunOutcome, Status};
 pub struct AuditPage {
     /// The vault's path.
     pub vault: String,
+    /// The tokens asked about, where not all of them.
+    pub selector: Option<String>,
     /// The moment asked about.
     pub as_of: Timestamp,
     /// When the page was made.

@@ -60,6 +60,8 @@ pub(super) fn marks(source: &Source, page: &AuditPage, scale: &Scale) -> Vec<Mar
             title,
         }
     };
+    // The worst lie on top of their neighbours.
+    columns.sort_by_key(|(_, runs)| runs.iter().map(|run| badness(run.outcome)).max());
     columns.into_iter().map(told).collect()
 }
 
@@ -144,8 +146,8 @@ pub(super) fn bars(key: &Key, page: &AuditPage, scale: &Scale) -> (Vec<Bar>, usi
         let until = token.until.map(|at| Time::new(at, &page.zone).plain());
         let (id, status) = (shown(&token.id), token.status.as_str());
         let title = match until {
-            Some(until) => format!("{id}: {from} to {until}, {status}"),
-            None => format!("{id}: since {from}, {status}"),
+            Some(until) => format!("{id}: first seen {from}, {status} {until}"),
+            None => format!("{id}: first seen {from}, {status}"),
         };
         bars.push(Bar {
             x: percent(start),

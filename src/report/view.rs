@@ -19,6 +19,7 @@ use super::{
 #[template(path = "audit.html")]
 pub(super) struct View {
     vault: String,
+    selector: Option<String>,
     as_of: Time,
     made_at: Time,
     zone: String,
@@ -143,6 +144,7 @@ impl View {
         let events = page.events.iter().take(most.events);
         Self {
             vault: shown(&page.vault),
+            selector: page.selector.as_deref().map(shown),
             as_of: time(page.as_of),
             made_at: time(page.made_at),
             zone: zone_name(page),

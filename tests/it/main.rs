@@ -9,6 +9,8 @@
 )]
 
 mod audit;
+#[cfg(feature = "report")]
+mod audit_page;
 mod backfill;
 mod backup;
 mod bad_input;

@@ -2,6 +2,8 @@
 
 mod events;
 mod json;
+#[cfg(feature = "report")]
+mod page;
 mod words;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -61,8 +63,18 @@ pub(crate) fn run(session: &Session<'_>, args: &Audit) -> Result<Exit, Failure> 
                 .hint("give the key without `~N`, or a moment with `--as-of`"),
         );
     }
+    #[cfg(feature = "report")]
+    if args.html.is_some() && session.output.json {
+        return Err(Failure::usage(
+            "`--html` writes a page, `--json` prints objects: give one of them",
+        ));
+    }
     let vault = session.open(Access::Read)?;
     let query = question(session, args, selector, &vault)?;
+    #[cfg(feature = "report")]
+    if let Some(path) = &args.html {
+        return page::run(session, &vault, &query, path);
+    }
     let mut found: BTreeMap<Finding, Vec<Record>> = BTreeMap::new();
     let coverage = vault.coverage(&query, |record, findings| {
         if session.output.json {
