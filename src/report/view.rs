@@ -226,7 +226,7 @@ fn figures(page: &AuditPage) -> Vec<Figure> {
         alarm(overdue, "overdue"),
         figure(runs.sum(), "runs"),
         figure(page.totals.keys, "keys"),
-        figure(page.totals.active, "active"),
+        figure(page.totals.active, "active tokens"),
         figure(page.totals.revoked, "revoked"),
         figure(page.totals.expired, "expired"),
         figure(page.totals.gone, "gone"),
