@@ -51,6 +51,8 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("quick_xml::", &["connectors"]),
     ("zip::", &["connectors"]),
     ("askama::", &["report"]),
+    ("flate2::", &["connectors"]),
+    ("zstd::", &["connectors"]),
 ];
 
 #[test]

@@ -4,7 +4,7 @@ use std::{io::Write, path::Path, str};
 
 use jiff::Timestamp;
 use tuskvault::{
-    connectors::{self, json, postgres},
+    connectors::{self, json, pgdump, postgres},
     crypto::{Credentials, KdfParams, KeyFile, Passphrase},
     document::{Format, Kind, Node, Splice, env, ini},
     model::{Actor, Domain, Pattern, Secret, Selector, When},
@@ -78,6 +78,11 @@ pub(crate) const ALL: &[Target] = &[
         name: "copy",
         run: postgres::read_as_copy,
         seeds: &["fuzz/copy"],
+    },
+    Target {
+        name: "dump",
+        run: pgdump::read_as_dump,
+        seeds: &["fuzz/dump"],
     },
     Target {
         name: "connection",

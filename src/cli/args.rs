@@ -220,12 +220,12 @@ pub(crate) struct RunOptions {
 /// Import one source
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  tuskvault import toot --path ~/old-home/.config/toot\n  tuskvault import auto bot/config.json --instance m.example\n  tuskvault import json records.json\n  tuskvault import toot /mnt/2025/config.json --of ~/.config/toot/config.json   # an old copy\n  tuskvault import postgres --env-file /home/mastodon/live/.env.production\n  tuskvault import postgres --url postgres://backup@localhost/mastodon_production --user alice\n  ssh server cat records.json | tuskvault import json -"
+    after_help = "Examples:\n  tuskvault import toot --path ~/old-home/.config/toot\n  tuskvault import auto bot/config.json --instance m.example\n  tuskvault import json records.json\n  tuskvault import toot /mnt/2025/config.json --of ~/.config/toot/config.json   # an old copy\n  tuskvault import postgres --env-file /home/mastodon/live/.env.production\n  tuskvault import postgres --url postgres://backup@localhost/mastodon_production --user alice\n  tuskvault import pgdump mastodon-2025-03-01.sql.gz   # an old dump, at its own time\n  ssh server cat records.json | tuskvault import json -"
 )]
 pub(crate) struct Import {
     #[arg(help = named("The connector, or `auto` to find out by content", connectors::sources()))]
     pub(crate) connector: String,
-    /// A file or folder; `-` reads standard input, where the connector can (json, dotenv, generic, tuba)
+    /// A file or folder; `-` reads standard input, where the connector can (json, dotenv, generic, pgdump, tuba)
     #[arg(value_name = "PATH", conflicts_with = "path")]
     pub(crate) place: Option<PathBuf>,
     /// A file or folder
@@ -254,7 +254,8 @@ pub(crate) struct Dated {
     /// When it was as it is in the file: a date as `--as-of` takes it, or `mtime`, when the file was last changed
     #[arg(long, value_name = "WHEN")]
     pub(crate) at: Option<String>,
-    /// The file is an old copy of this source (its location, as `log` shows it) [default of `--at`: mtime]
+    /// The file is an old copy of this source (its location, as `log` shows it) [default of `--at`: mtime; of a dump,
+    /// the time that it tells]
     #[arg(long, value_name = "LOCATION")]
     pub(crate) of: Option<String>,
 }

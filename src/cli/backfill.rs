@@ -89,13 +89,16 @@ impl<'a> Backfill<'a> {
         path: &Path,
         snapshot: &mut Snapshot,
     ) -> Result<(), Failure> {
-        let location = &snapshot.source.location;
-        let Some((time, why)) = self.moment(session, vault, path, location)? else {
+        if self.at.is_none() {
             return Ok(());
-        };
+        }
+        let key = &snapshot.source;
         let source = match (self.of, vault) {
-            (Some(of), Some(vault)) => Some(known(vault, &[&snapshot.source.connector], of)?),
+            (Some(of), Some(vault)) => Some(known(vault, &[&key.connector], of)?),
             _ => None,
+        };
+        let Some((time, why)) = self.moment(session, vault, path, &key.location)? else {
+            return Ok(());
         };
         snapshot.effective_at = Some(time);
         tell(session, time, why);

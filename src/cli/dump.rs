@@ -31,9 +31,10 @@ pub(crate) fn import(
     // Before the vault is opened, or made: nobody shall be asked for a passphrase for a file that is no dump.
     let dump = read(session, &request.path)?;
     if session.global.dry_run {
-        let vault = match backfill.needs_vault() {
-            true => Some(session.open(session.access())?),
-            false => None,
+        let vault = if backfill.needs_vault() {
+            Some(session.open(session.access())?)
+        } else {
+            None
         };
         let time = time(
             session,
@@ -143,34 +144,7 @@ fn source(
     };
     let mut databases = vault.sources()?;
     databases.retain(|source| source.key.connector == POSTGRES && source.instance.is_some());
-    let of_source = of.as_ref().and_then(|source| source.instance.as_ref());
-    let told = request.instance.as_ref().or(dump.instance());
-    let instance = match (told, of_source, databases.as_slice()) {
-        (Some(told), Some(known), _) if told != known => {
-            return Err(Failure::new(
-                Exit::BadSource,
-                format!("the dump is of {told}, and that source of {known}"),
-            )
-            .path(&request.path)
-            .hint("leave `--of` out"));
-        }
-        (Some(instance), ..) | (None, Some(instance), _) => instance.clone(),
-        (
-            None,
-            None,
-            [
-                Source {
-                    instance: Some(instance),
-                    ..
-                },
-            ],
-        ) => instance.clone(),
-        (None, None, _) => {
-            return Err(Failure::usage("which instance the dump is of is not known")
-                .path(&request.path)
-                .hint("give `--instance DOMAIN` (LOCAL_DOMAIN in Mastodon's settings)"));
-        }
-    };
+    let instance = instance(request, dump, of.as_ref(), &databases)?;
     if let Some(of) = of {
         return Ok((of.key.clone(), instance, Some(of)));
     }
@@ -199,6 +173,35 @@ fn source(
             .hint(format!("`--of` chooses one: {}", locations.join(", "))))
         }
     }
+}
+
+/// The instance: as the person or the dump says, else that of the source it is a copy of, or of the only database that
+/// is known.
+fn instance(
+    request: &ReadRequest,
+    dump: &Dump,
+    of: Option<&Source>,
+    databases: &[Source],
+) -> Result<Domain, Failure> {
+    let told = request.instance.as_ref().or(dump.instance());
+    let known = of.and_then(|source| source.instance.as_ref());
+    if let (Some(told), Some(known)) = (told, known)
+        && told != known
+    {
+        let message = format!("the dump is of {told}, and that source of {known}");
+        return Err(Failure::new(Exit::BadSource, message)
+            .path(&request.path)
+            .hint("leave `--of` out"));
+    }
+    let sole = match databases {
+        [one] => one.instance.as_ref(),
+        _ => None,
+    };
+    told.or(known).or(sole).cloned().ok_or_else(|| {
+        Failure::usage("which instance the dump is of is not known")
+            .path(&request.path)
+            .hint("give `--instance DOMAIN` (LOCAL_DOMAIN in Mastodon's settings)")
+    })
 }
 
 /// Looks at some rows before any is recorded: where the dump is older than all that is known, the run itself has

@@ -188,6 +188,11 @@ pub(crate) fn find(name: &str) -> Result<&'static dyn Source, Failure> {
                 "`cargo install --path . --features {feature}` builds one with it"
             ));
         }
+        #[cfg(feature = "pgdump")]
+        if name == pgdump::NAME {
+            return Failure::usage("a dump is read once: there is nothing to back up again, nor a place to restore to")
+                .hint("`tuskvault import pgdump FILE` reads one; `--to postgres` puts records into the database itself");
+        }
         let failure = Failure::usage(format!("there is no connector \"{name}\""));
         failure.hint(did_you_mean(name, connectors::sources()))
     })

@@ -26,11 +26,6 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
     if args.to == connectors::postgres::NAME {
         return super::restore_database::run(session, args);
     }
-    #[cfg(feature = "pgdump")]
-    if args.to == connectors::pgdump::NAME {
-        return Err(Failure::usage("\"pgdump\" can only be read")
-            .hint("`--to postgres` puts records into the database itself"));
-    }
     let connector = find(&args.to)?;
     if let Some(option) = for_databases(args) {
         return Err(Failure::usage(format!("`{option}` is for `--to postgres`")));

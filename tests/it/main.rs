@@ -26,6 +26,8 @@ mod keys;
 mod merging;
 mod moments;
 mod naming;
+#[cfg(feature = "pgdump")]
+mod pgdump;
 mod prompts;
 #[path = "../python/mod.rs"]
 mod python;

@@ -16,6 +16,8 @@ mod cluster;
 mod connect;
 mod database;
 mod document;
+#[cfg(feature = "pgdump")]
+mod dump;
 mod fixture;
 #[path = "../it/home.rs"]
 #[allow(dead_code, reason = "each test program uses a part of it")]

@@ -72,10 +72,11 @@ pub fn open(input: Input<'_>, pg_restore: &Path, progress: &dyn Progress) -> Res
         }
         Kind::Text => return text(path, reader, progress),
     };
-    let not_a_dump = |_| Error::NotADump {
+    let cut = |error: io::Error| Error::Cut {
         path: path.to_owned(),
+        why: error.to_string(),
     };
-    match peeked(unpacked).map_err(not_a_dump)? {
+    match peeked(unpacked).map_err(cut)? {
         (Kind::Archive, reader) => from_archive(path, From::Pipe(reader), pg_restore, progress),
         (_, reader) => text(path, reader, progress),
     }
