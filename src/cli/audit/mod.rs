@@ -32,8 +32,10 @@ struct Report {
     events: VecDeque<AuditEntry>,
     /// How many there are of them.
     event_count: u64,
-    /// The whole log; looked at only when asked for.
+    /// The whole log; verified only when asked for.
     chain: Option<Chain>,
+    /// Whether the log was seen to be broken although nobody asked.
+    is_broken: bool,
 }
 
 /// What verifying the audit log found.
@@ -107,6 +109,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Audit) -> Result<Exit, Failure> 
         events: VecDeque::new(),
         event_count: 0,
         chain: args.chain.then(Chain::default),
+        is_broken: false,
     };
     if session.output.json {
         for source in &report.coverage.sources {
@@ -118,6 +121,11 @@ pub(crate) fn run(session: &Session<'_>, args: &Audit) -> Result<Exit, Failure> 
         json::end(session, &report)?;
     } else {
         words::print(session, &report)?;
+    }
+    if report.is_broken {
+        session.output.warn(
+            "the audit log is broken: what was done with the vault may be other than told; `--chain` tells where",
+        );
     }
     report.chain.as_ref().map_or(Ok(Exit::Done), Chain::verdict)
 }
@@ -165,7 +173,7 @@ impl Report {
                 return Err(Failure::new(Exit::Damaged, message)
                     .hint("`tuskvault audit --chain` tells all the rest"));
             }
-            None => {}
+            None => self.is_broken |= !link.holds,
         }
         let Some(entry) = link.entry.filter(|entry| entry.at <= known_by) else {
             return Ok(());

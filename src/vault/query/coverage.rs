@@ -249,3 +249,134 @@ fn holders(record: &Record) -> impl Iterator<Item = SourceId> {
     held.filter(|sighting| sighting.gone_at.is_none())
         .map(|sighting| sighting.source.id)
 }
+
+#[cfg(test)]
+mod tests {
+    use redb::{Database, backends::InMemoryBackend};
+
+    use crate::{
+        model::{Actor, Completeness, Snapshot, SourceKey},
+        vault::{ImportContext, Origin},
+    };
+
+    use super::*;
+
+    /// Noon of that day of January 2026.
+    fn day(day: i64) -> Timestamp {
+        let first: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        first + SignedDuration::from_hours(24 * (day - 1))
+    }
+
+    fn actor() -> Actor {
+        Actor {
+            user: "me".to_owned(),
+            host: "here".to_owned(),
+        }
+    }
+
+    fn vault() -> Vault {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new());
+        Vault::in_database(database.unwrap()).unwrap()
+    }
+
+    /// Backs up an empty client store on that day, as `change` has it.
+    fn back_up(vault: &mut Vault, on: i64, change: impl Fn(&mut Snapshot, &mut ImportContext)) {
+        let mut snapshot = Snapshot::of_client(SourceKey {
+            connector: "toot".to_owned(),
+            location: "/toot".to_owned(),
+            host: "here".to_owned(),
+        });
+        let mut context = ImportContext {
+            now: day(on),
+            actor: actor(),
+            note: None,
+            accept_shrink: false,
+            origin: None,
+        };
+        change(&mut snapshot, &mut context);
+        vault.import(&snapshot, &context).unwrap();
+    }
+
+    fn audited(vault: &Vault, now: Timestamp) -> SourceCoverage {
+        let query = AuditQuery {
+            selector: &Selector::all(),
+            at: Moment::MAX,
+            known_by: now,
+            now,
+        };
+        let each = |_: &Record, _: &[Finding]| Ok::<(), Error>(());
+        vault.coverage(&query, each).unwrap().sources.remove(0)
+    }
+
+    #[test]
+    fn a_daily_source_is_overdue_after_two_days_and_an_hour() {
+        let mut vault = vault();
+        for on in 1..=4 {
+            back_up(&mut vault, on, |_, _| {});
+        }
+        let daily = Some(SignedDuration::from_hours(24));
+        let hour = SignedDuration::from_hours(1);
+        let source = audited(&vault, day(6) + hour);
+        assert_eq!((source.rhythm, source.is_overdue), (daily, false));
+        assert!(audited(&vault, day(6) + hour + hour).is_overdue);
+        // On the second day, two backups were known.
+        let source = audited(&vault, day(2));
+        assert_eq!((source.backups, source.rhythm), (2, daily));
+        assert_eq!(source.last.unwrap().id, 2);
+    }
+
+    #[test]
+    fn a_backup_in_part_keeps_the_rhythm() {
+        let mut vault = vault();
+        for on in 1..=3 {
+            back_up(&mut vault, on, |_, _| {});
+        }
+        back_up(&mut vault, 4, |snapshot, _| {
+            snapshot.completeness = Completeness::Partial;
+        });
+        let source = audited(&vault, day(6));
+        assert!(!source.is_overdue);
+        assert_eq!(source.last.unwrap().id, 4);
+        assert_eq!(source.last_complete.unwrap().id, 3);
+    }
+
+    #[test]
+    fn what_is_no_backup_of_the_present_hides_no_overdue_one() {
+        let mut vault = vault();
+        for on in 1..=3 {
+            back_up(&mut vault, on, |_, _| {});
+        }
+        // An old copy, a run of one user, and what another vault has recorded.
+        back_up(&mut vault, 10, |snapshot, _| {
+            snapshot.effective_at = Some(day(2) + SignedDuration::from_secs(1));
+        });
+        back_up(&mut vault, 11, |snapshot, _| {
+            snapshot.scope = Scope::User("ada".to_owned());
+        });
+        back_up(&mut vault, 13, |snapshot, context| {
+            snapshot.effective_at = Some(day(12));
+            context.origin = Some(Origin {
+                recorded_at: day(12),
+                actor: actor(),
+                tool_version: "0".to_owned(),
+            });
+        });
+        let source = audited(&vault, day(13));
+        assert_eq!((source.runs, source.backups), (6, 4));
+        assert_eq!(source.rhythm, Some(SignedDuration::from_hours(24)));
+        assert!(source.is_overdue);
+        // That it was backed up elsewhere is told.
+        assert_eq!(source.last.unwrap().id, 6);
+    }
+
+    #[test]
+    fn material_of_no_machine_is_never_overdue() {
+        let mut vault = vault();
+        for on in 1..=4 {
+            back_up(&mut vault, on, |snapshot, _| snapshot.source.host.clear());
+        }
+        let source = audited(&vault, day(300));
+        assert_eq!((source.backups, source.rhythm), (4, None));
+        assert!(!source.is_overdue);
+    }
+}
