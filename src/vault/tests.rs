@@ -292,6 +292,41 @@ fn as_of<T>(rows: impl Iterator<Item = Result<Ever<T>, Error>>, at: Moment) -> M
         .collect()
 }
 
+/// What was so at every run of a source, in time order. Each run must be known to have changed just what differs.
+fn told(vault: &Vault, source: &crate::model::Source) -> Vec<(Run, State)> {
+    let reader = vault.reader().unwrap();
+    let mut runs = vault.runs().unwrap();
+    runs.retain(|run| run.source == *source);
+    runs.sort_by_key(|run| run.effective_at);
+    let mut told: Vec<(Run, State)> = Vec::new();
+    for run in runs {
+        let (id, at) = (source.id, Moment::from(run.effective_at));
+        let state = State {
+            apps: as_of(reader.apps_ever(id, at), at),
+            accounts: as_of(reader.accounts_ever(id, at), at),
+            tokens: as_of(reader.tokens_ever(id, at), at),
+        };
+        let nothing = State::default();
+        let before = told.last().map_or(&nothing, |(_, state)| state);
+        let mut expected = changes(Relation::Apps, &before.apps, &state.apps);
+        expected.extend(changes(
+            Relation::Accounts,
+            &before.accounts,
+            &state.accounts,
+        ));
+        expected.extend(changes(Relation::Tokens, &before.tokens, &state.tokens));
+        let mut noted = Vec::new();
+        let mut note = |change: Change| {
+            noted.push((change.relation, change.row, change.kind));
+            Ok(())
+        };
+        reader.changes(run.id, id, at, &mut note).unwrap();
+        assert_eq!(noted, expected, "changes of run {}", run.id);
+        told.push((run, state));
+    }
+    told
+}
+
 fn changes<T: PartialEq>(
     relation: Relation,
     before: &Map<T>,

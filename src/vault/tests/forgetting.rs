@@ -31,20 +31,12 @@ fn texts(vault: &Vault) -> BTreeSet<String> {
 
 /// The states at the runs of a source that are left.
 fn states(vault: &Vault, source: u8) -> Vec<(u64, State)> {
-    let reader = vault.reader().unwrap();
-    let mut runs = vault.runs().unwrap();
-    runs.retain(|run| run.source.key == source_key(source));
-    runs.sort_by_key(|run| run.effective_at);
-    let state = |run: &Run| {
-        let (id, at) = (run.source.id, Moment::from(run.effective_at));
-        let state = State {
-            apps: as_of(reader.apps_ever(id, at), at),
-            accounts: as_of(reader.accounts_ever(id, at), at),
-            tokens: as_of(reader.tokens_ever(id, at), at),
-        };
-        (run.id, state)
-    };
-    runs.iter().map(state).collect()
+    let sources = vault.sources().unwrap();
+    let found = sources.iter().find(|known| known.key == source_key(source));
+    let told = found.map(|source| told(vault, source)).unwrap_or_default();
+    told.into_iter()
+        .map(|(run, state)| (run.id, state))
+        .collect()
 }
 
 proptest! {

@@ -68,17 +68,9 @@ fn contents(vault: &Vault) -> Contents {
     let reader = vault.reader().unwrap();
     let mut contents = Contents::new();
     for source in vault.sources().unwrap() {
-        let mut runs = vault.runs().unwrap();
-        runs.retain(|run| run.source.id == source.id);
-        runs.sort_by_key(|run| run.effective_at);
-        let told = runs.iter().map(|run| {
-            let at = Moment::from(run.effective_at);
-            let state = State {
-                apps: as_of(reader.apps_ever(source.id, at), at),
-                accounts: as_of(reader.accounts_ever(source.id, at), at),
-                tokens: as_of(reader.tokens_ever(source.id, at), at),
-            };
-            (at, Mark::of(reader.store(), run).unwrap().id, state)
+        let told = told(vault, &source).into_iter().map(|(run, state)| {
+            let id = Mark::of(reader.store(), &run).unwrap().id;
+            (Moment::from(run.effective_at), id, state)
         });
         contents.insert(source.key, told.collect());
     }
