@@ -6,7 +6,9 @@ mod rows;
 
 pub(super) use ahead::reading_ahead;
 pub(super) use names::Names;
-pub(super) use rows::{AccessToken, Application, MAX_TEXT_BYTES, Told, User, text};
+#[cfg(feature = "pgdump")]
+pub(super) use rows::MAX_TEXT_BYTES;
+pub(super) use rows::{AccessToken, Application, Told, User, text};
 
 /// A column, and the type that its values are wanted in.
 pub(super) type Column = (&'static str, &'static str);

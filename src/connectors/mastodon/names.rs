@@ -42,6 +42,7 @@ impl Names {
     }
 
     /// The ids, joined by commas.
+    #[cfg(feature = "postgres")]
     pub(in crate::connectors) fn ids(&self) -> String {
         let ids: Vec<String> = self
             .entries
@@ -51,6 +52,7 @@ impl Names {
         ids.join(",")
     }
 
+    #[cfg(feature = "postgres")]
     pub(in crate::connectors) fn len(&self) -> usize {
         self.entries.len()
     }
