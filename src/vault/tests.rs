@@ -293,7 +293,7 @@ fn as_of<T>(rows: impl Iterator<Item = Result<Ever<T>, Error>>, at: Moment) -> M
 }
 
 /// What was so at every run of a source, in time order. Each run must be known to have changed just what differs.
-fn told(vault: &Vault, source: &crate::model::Source) -> Vec<(Run, State)> {
+fn told(vault: &Vault, source: &Source) -> Vec<(Run, State)> {
     let reader = vault.reader().unwrap();
     let mut runs = vault.runs().unwrap();
     runs.retain(|run| run.source == *source);

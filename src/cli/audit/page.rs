@@ -18,7 +18,6 @@ use tuskvault::{
 use super::{
     super::{
         error::{Exit, Failure},
-        machine,
         session::Session,
     },
     events,
@@ -114,7 +113,7 @@ fn fill(
         as_of: query.at.timestamp(),
         made_at: session.now,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        zone: machine::now_here().time_zone().clone(),
+        zone: session.now_here().time_zone().clone(),
         totals: page::Totals {
             keys: key_count,
             active: tokens.active,
