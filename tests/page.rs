@@ -355,6 +355,7 @@ fn source(connector: &str, location: &str, host: &str, runs: Vec<Run>) -> Source
         runs,
         rhythm: Some(SignedDuration::from_hours(24)),
         overdue: false,
+        backups: 1,
     }
 }
 
@@ -415,6 +416,7 @@ fn sample() -> AuditPage {
     };
     let phone = Source {
         overdue: true,
+        backups: 1,
         rhythm: Some(SignedDuration::from_hours(240)),
         ..source(
             "tusky",

@@ -601,7 +601,7 @@ pub(crate) struct Merge {
 /// Remove tokens with all their history, or thin runs, for good
 ///
 /// Runs are counted per source (and user, where a run read one user alone) by when they were recorded. Old copies that
-/// were dated back are never counted and never removed. What was removed is in no byte of the new file.
+/// were dated back are never counted and never removed. What was removed is in no byte of the new file; the audit log keeps the selector.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  tuskvault forget --keep-daily 14 --keep-weekly 8 --keep-monthly 24 --dry-run\n  tuskvault forget tk_7f3a2c9d\n  tuskvault forget alice@m.example"

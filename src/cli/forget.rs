@@ -47,9 +47,13 @@ fn thin(session: &Session<'_>, args: &Forget, retention: &Retention) -> Result<E
         session.output.would(&format!("remove {count} for good"))?;
         return Ok(Exit::Done);
     }
-    let lost = match plan.lost_tokens {
-        0 => "No token is lost by it".to_owned(),
-        lost => format!("{} that only they hold are LOST", plural(lost, "token")),
+    let lost = match (plan.lost_tokens, plan.lost_apps) {
+        (0, 0) => "No token and no app's secret is lost by it".to_owned(),
+        (tokens, apps) => format!(
+            "{} and {} that only they hold are LOST",
+            plural(tokens, "token"),
+            plural(apps, "app")
+        ),
     };
     session.confirm(&format!("Remove {count} for good? {lost}."))?;
     let forgotten = Forgotten {
@@ -104,16 +108,22 @@ fn name(reason: Reason) -> &'static str {
         Reason::Newest => "newest",
         Reason::DatedBack => "dated_back",
         Reason::NotFollowed => "not_followed",
-        Reason::Holds(_) => "holds_tokens",
+        Reason::Holds { tokens: 0, .. } => "holds_apps",
+        Reason::Holds { .. } => "holds_tokens",
     }
 }
 
 fn word(reason: Reason) -> String {
     match reason {
         Reason::Newest => "the newest".to_owned(),
-        Reason::DatedBack => "dated back: an old copy".to_owned(),
+        Reason::DatedBack => "dated otherwise than it was recorded: an old copy".to_owned(),
         Reason::NotFollowed => "in part, and no complete run has followed".to_owned(),
-        Reason::Holds(tokens) => format!("the only one that holds {}", plural(tokens, "token")),
+        Reason::Holds { tokens, apps } => {
+            let held = [(tokens, "token"), (apps, "app")].into_iter();
+            let held = held.filter(|(count, _)| *count > 0);
+            let held: Vec<String> = held.map(|(count, what)| plural(count, what)).collect();
+            format!("the only one that holds {}", held.join(" and "))
+        }
         other => name(other).to_owned(),
     }
 }
@@ -125,14 +135,12 @@ fn erase(session: &Session<'_>, args: &Forget, selector: &Selector) -> Result<Ex
         at: Moment::MAX,
         all: true,
     };
-    let records = match selector.target {
-        // A short id must name one token.
-        Target::Id(_) => vec![report::chosen(
-            vault.choose(&query)?,
-            &selector.to_string(),
-        )?],
-        Target::Key { .. } => session.records(&vault, &query)?,
-    };
+    let records = session.records(&vault, &query)?;
+    if matches!(selector.target, Target::Id(_)) && records.len() > 1 {
+        // A short id must name one token; the live one is no better guess than the others.
+        let text = selector.to_string();
+        return Err(report::ambiguous(&records, &text));
+    }
     if records.is_empty() {
         return Err(session.no_match(&vault, selector, &query)?);
     }
@@ -155,8 +163,7 @@ fn erase(session: &Session<'_>, args: &Forget, selector: &Selector) -> Result<Ex
     let still = still_there(&records);
     for (source, tokens) in &still {
         session.output.warn(&format!(
-            "{source} still holds {}: the next backup brings it back",
-            plural(*tokens, "of them")
+            "{source} still holds {tokens} of them: the next backup brings back what it finds there"
         ));
     }
     session.confirm(&format!(

@@ -29,10 +29,11 @@ pub(crate) fn run(session: &Session<'_>, args: &Merge) -> Result<Exit, Failure> 
         }
     }
     let (vault, credentials) = session.open_without_offers(session.access())?;
+    let given = given(session, args)?;
     let others = args
         .files
         .iter()
-        .map(|file| open(session, args, file, &credentials));
+        .map(|file| open(session, file, given.as_ref(), &credentials));
     let others = others.collect::<Result<Vec<Other>, Failure>>()?;
     let merged = vault.would_merge(&others)?;
     for (name, entry) in &merged.broken_logs {
@@ -63,8 +64,9 @@ pub(crate) fn run(session: &Session<'_>, args: &Merge) -> Result<Exit, Failure> 
     let (merged, done) = merge_vaults(vault, &others, !args.no_prev, now, &bars)?;
     session.remember_rewritten(&done.file);
     session.output.note(&format!(
-        "{} came into {}; the other {} as {} and can be removed",
+        "{} and {} of the audit log came into {}; the other {} as {} and can be removed",
         plural(merged.runs(), "run"),
+        entries(merged.audit_entries),
         path.display(),
         if others.len() == 1 {
             "file is"
@@ -125,6 +127,13 @@ fn tell(session: &Session<'_>, merged: &Merged) -> Result<(), Failure> {
     session.output.line(&text(&table))
 }
 
+fn entries(count: u64) -> String {
+    match count {
+        1 => "1 entry".to_owned(),
+        count => format!("{count} entries"),
+    }
+}
+
 fn coming(source: &MergedSource) -> String {
     match source.between {
         0 => source.runs.len().to_string(),
@@ -156,16 +165,16 @@ fn summary(
 /// Opens another vault: with what was given for it, else with what opened this one, else by asking.
 fn open(
     session: &Session<'_>,
-    args: &Merge,
     file: &Path,
+    given: Option<&Credentials>,
     own: &Credentials,
 ) -> Result<Other, Failure> {
     let lock = || {
         let wait = Duration::from_secs(session.global.lock_timeout);
         LockedVault::open(file, Access::Read, wait)
     };
-    let vault = match given(session, args)? {
-        Some(credentials) => Vault::unlock(lock()?, &credentials)?,
+    let vault = match given {
+        Some(credentials) => Vault::unlock(lock()?, credentials)?,
         None => match Vault::unlock(lock()?, own) {
             Err(tuskvault::vault::Error::Storage(storage::Error::WrongCredentials { .. }))
                 if password::can_ask() =>
@@ -180,12 +189,16 @@ fn open(
                     },
                 )?
             }
-            Err(error) => {
+            Err(
+                error @ tuskvault::vault::Error::Storage(
+                    storage::Error::WrongCredentials { .. } | storage::Error::NoCredentials { .. },
+                ),
+            ) => {
                 return Err(Failure::from(error).hint(
                     "another passphrase or key file is given with `--other-password-file` or `--other-key-file`",
                 ));
             }
-            Ok(vault) => vault,
+            other => other?,
         },
     };
     let name = file.display().to_string();

@@ -186,7 +186,8 @@ pub(crate) fn chosen(choice: Choice, selector: &str) -> Result<Record, Failure> 
     }
 }
 
-fn ambiguous(records: &[Record], selector: &str) -> Failure {
+/// The failure of a selector that names several records where one is asked for.
+pub(crate) fn ambiguous(records: &[Record], selector: &str) -> Failure {
     // A key without an app names every app of its account: such a record has a name of its own only in its id.
     let name = |record: &Record| match record.key() {
         key if key.app.is_some() => key.to_string(),

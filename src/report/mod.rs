@@ -80,6 +80,8 @@ pub struct Source {
     pub rhythm: Option<SignedDuration>,
     /// Whether a backup is overdue.
     pub overdue: bool,
+    /// How many of its runs are backups of this vault's own: neither old copies nor another vault's.
+    pub backups: u64,
 }
 
 /// One run.

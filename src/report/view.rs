@@ -58,6 +58,7 @@ struct SourceView {
     last: Option<Time>,
     rhythm: Option<String>,
     overdue: bool,
+    never: bool,
     marks: Vec<Mark>,
     summary: String,
 }
@@ -200,11 +201,17 @@ fn verdict(page: &AuditPage) -> String {
         Chain::Whole { .. } => "the audit log is whole",
         Chain::Broken { .. } => "the audit log is broken",
     };
+    let never = page.sources.iter().filter(|source| source.backups == 0);
     let sources = match (overdue, page.sources.len()) {
         (_, 0) => "Nothing was backed up yet".to_owned(),
         (0, 1) => "The one source was backed up in time".to_owned(),
         (0, all) => format!("All {all} sources were backed up in time"),
         (late, all) => format!("{late} of {} overdue", plural(all, "source")),
+    };
+    let sources = match (never.count(), page.sources.len()) {
+        (0, _) => sources,
+        (never, all) if never == all => "No source was backed up as it was just then".to_owned(),
+        (never, _) => format!("{sources}; {never} of them never backed up as it was just then"),
     };
     format!("{sources}; {log}.")
 }
@@ -307,6 +314,7 @@ impl SourceView {
             last,
             rhythm: source.rhythm.map(rhythm),
             overdue: source.overdue,
+            never: source.backups == 0,
             marks: marks(source, page, scale),
             summary,
         }

@@ -223,8 +223,18 @@ impl Contents<'_> {
                 row,
             });
         }
-        flush(self.transaction, index::by_account(source), by_account)?;
-        flush(self.transaction, index::by_digest(), &mut self.digests)
+        flush(
+            self.transaction,
+            index::by_account(source),
+            by_account,
+            index::BATCH,
+        )?;
+        flush(
+            self.transaction,
+            index::by_digest(),
+            &mut self.digests,
+            index::BATCH,
+        )
     }
 }
 
@@ -251,7 +261,12 @@ fn index_account(
                 .push(ByName::new(name, &account.instance, source, row));
         }
     }
-    flush(contents.transaction, index::by_name(), &mut contents.names)
+    flush(
+        contents.transaction,
+        index::by_name(),
+        &mut contents.names,
+        index::NAME_BATCH,
+    )
 }
 
 /// Writes the entries of an index once they are many.
@@ -259,8 +274,9 @@ fn flush<R: Row<Key = R> + Ord>(
     transaction: &WriteTransaction,
     space: Space<R>,
     entries: &mut Vec<R>,
+    batch: usize,
 ) -> Result<(), Error> {
-    if entries.len() < index::BATCH {
+    if entries.len() < batch {
         return Ok(());
     }
     insert(transaction, space, entries)

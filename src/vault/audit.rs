@@ -1,6 +1,11 @@
 //! The audit log: append-only, each entry chained to the one before by a keyed hash.
 
-use bincode::{Decode, Encode};
+use bincode::{
+    Decode, Encode, config,
+    de::Decoder,
+    enc::Encoder,
+    error::{DecodeError, EncodeError},
+};
 use jiff::Timestamp;
 use redb::WriteTransaction;
 
@@ -91,8 +96,8 @@ pub enum AuditEvent {
         link: [u8; 32],
         /// Whether it was linked there to the entry before.
         linked: bool,
-        /// What was done. Runs have the numbers of this vault.
-        event: Box<AuditEvent>,
+        /// What was done. Runs have the numbers of this vault; 0 = none that is here.
+        event: TakenOver,
     },
     /// Runs or tokens were removed for good.
     Forgot {
@@ -133,6 +138,47 @@ impl AuditEvent {
         }
     }
 }
+
+/// An event of another vault. It stands as a value in the value, and never one in another: hostile ones could be nested
+/// more deeply than a stack bears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenOver(Box<AuditEvent>);
+
+impl TakenOver {
+    pub(super) fn new(event: AuditEvent) -> Self {
+        Self(Box::new(event))
+    }
+}
+
+impl std::ops::Deref for TakenOver {
+    type Target = AuditEvent;
+
+    fn deref(&self) -> &AuditEvent {
+        &self.0
+    }
+}
+
+impl Encode for TakenOver {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        bincode::encode_to_vec(&*self.0, config::standard())?.encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for TakenOver {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let bytes = Vec::<u8>::decode(decoder)?;
+        if bytes.first() == Some(&FROM_MERGED) {
+            return Err(DecodeError::Other("an event taken over twice"));
+        }
+        let (event, read) = bincode::decode_from_slice(&bytes, config::standard())?;
+        if read != bytes.len() {
+            return Err(DecodeError::Other("something follows an event"));
+        }
+        Ok(Self(Box::new(event)))
+    }
+}
+
+bincode::impl_borrow_decode!(TakenOver);
 
 /// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,6 +299,8 @@ fn link_of(value: &[u8]) -> &[u8] {
     value.get(..LINK_BYTES).unwrap_or_default()
 }
 
+/// With which [`AuditEvent::FromMerged`] begins.
+const FROM_MERGED: u8 = 12;
 const LINK_BYTES: usize = 32;
 const BROKEN: Error = Error::Inconsistent {
     what: "an entry of the audit log",

@@ -265,6 +265,12 @@ impl AppBody {
     }
 }
 
+impl AppBody {
+    pub(super) fn has_secret(&self) -> bool {
+        self.client_secret.is_some()
+    }
+}
+
 impl Body for AppBody {
     const TAG: u8 = tag::APPS;
     const RELATION: Relation = Relation::Apps;

@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    AuditEntry, AuditEvent, Error, Vault, audit,
+    AuditEvent, AuditLink, Error, Vault, audit,
     bodies::{AccountBody, AppBody, TokenBody},
     facts::tells_everything,
     index::{self, ByAccount, ByDigest, ByName, Touched},
@@ -72,7 +72,8 @@ impl Vault {
         let reader = self.reader()?;
         let runs = super::run::runs(reader.store())?;
         report.runs = runs.len() as u64;
-        let log = audit::entries(reader.store(), &self.keys.audit)?;
+        let log = audit::links(reader.store(), &self.keys.audit);
+        let log = log.collect::<Result<Vec<_>, Error>>()?;
         if let Some(number) = missing(&runs, &log) {
             report.problem(format!("run {number} is missing"));
         }
@@ -95,23 +96,41 @@ impl Vault {
         }
         progress.finish();
         index_entries(&reader, report)?;
-        for entry in log {
-            report.audit_entries += 1;
-            if !entry.linked {
-                report.problem(format!(
-                    "entry {} of the audit log does not follow the one before",
-                    entry.number
-                ));
-            }
+        report.audit_entries = log.len() as u64;
+        for problem in log.iter().filter_map(problem_of) {
+            report.problem(problem);
         }
         Ok(())
     }
 }
 
+impl Vault {
+    /// What is wrong with the audit log, as a check says it.
+    pub(super) fn log_problems(&self) -> Result<Vec<String>, Error> {
+        let reader = self.reader()?;
+        let mut problems = Vec::new();
+        for link in audit::links(reader.store(), &self.keys.audit) {
+            problems.extend(problem_of(&link?));
+        }
+        Ok(problems)
+    }
+}
+
+fn problem_of(link: &AuditLink) -> Option<String> {
+    let number = link.number;
+    match &link.entry {
+        None => Some(format!("entry {number} of the audit log can't be read")),
+        Some(_) if !link.holds => Some(format!(
+            "entry {number} of the audit log does not follow the one before"
+        )),
+        Some(_) => None,
+    }
+}
+
 /// The first number that no run has, though none was forgotten that had it.
-fn missing(runs: &[Run], log: &[AuditEntry]) -> Option<u64> {
+fn missing(runs: &[Run], log: &[AuditLink]) -> Option<u64> {
     let mut known: HashSet<u64> = runs.iter().map(|run| run.id).collect();
-    for entry in log {
+    for entry in log.iter().filter_map(|link| link.entry.as_ref()) {
         if let AuditEvent::Forgot { runs, .. } = &entry.event {
             known.extend(runs);
         }

@@ -132,15 +132,24 @@ impl Side<'_> {
                 continue;
             }
             let keys = self.new_keys.of(range.relation);
-            // Every row of the range is there, so it is no longer than they are many.
-            seen.extend((range.first..=range.last).map(|row| {
-                let row = keys.get(&row).copied().unwrap_or(row);
-                Touched {
-                    relation: range.relation,
-                    first: row,
-                    last: row,
+            let mut push = |first, last| {
+                if first <= last {
+                    seen.push(Touched {
+                        relation: range.relation,
+                        first,
+                        last,
+                    });
                 }
-            }));
+            };
+            let mut rest = Some(range.first);
+            for (old, new) in keys.range(range.first..=range.last) {
+                if let Some(before) = old.checked_sub(1) {
+                    rest.inspect(|rest| push(*rest, before));
+                }
+                push(*new, *new);
+                rest = old.checked_add(1);
+            }
+            rest.inspect(|rest| push(*rest, range.last));
         }
         seen.sort_by_key(|range| (range.relation, range.first));
         Ok(seen)

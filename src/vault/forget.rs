@@ -59,8 +59,13 @@ pub enum Reason {
     DatedBack,
     /// Not everything was read, and no complete run has followed.
     NotFollowed,
-    /// The only one among those that would stay which holds so many tokens.
-    Holds(u64),
+    /// The only one among those that would stay which holds so many tokens, or apps with a secret.
+    Holds {
+        /// Tokens.
+        tokens: u64,
+        /// Apps.
+        apps: u64,
+    },
 }
 
 /// What becomes of a run.
@@ -77,8 +82,10 @@ pub struct PlannedRun {
 pub struct ForgetPlan {
     /// Every run, by source and then from the newest to the oldest as they were recorded.
     pub runs: Vec<PlannedRun>,
-    /// How many tokens are in none of the runs that stay.
+    /// How many tokens are in none of the runs of their source that stay.
     pub lost_tokens: u64,
+    /// How many apps with a secret are in none of them.
+    pub lost_apps: u64,
 }
 
 impl ForgetPlan {
@@ -135,7 +142,9 @@ impl Vault {
                 give(&mut reasons, newest, Reason::Newest);
             }
             retention.judge(&runs, zone, &mut reasons);
-            plan.lost_tokens += protect(source, even_last, &mut reasons)?;
+            let (tokens, apps) = protect(source, even_last, &mut reasons)?;
+            plan.lost_tokens += tokens;
+            plan.lost_apps += apps;
             plan.runs.extend(runs.into_iter().map(|run| PlannedRun {
                 run: run.clone(),
                 reasons: reasons.remove(&run.id).into_iter().flatten().collect(),
@@ -257,6 +266,15 @@ impl Retention {
         if let Some(newest) = runs.iter().max_by_key(|run| run.effective_at) {
             give(reasons, newest.id, Reason::Newest);
         }
+        // What was recorded before a complete run of everything.
+        let tells_everything = |run: &&Run| {
+            run.is_live() && run.scope == Scope::All && run.outcome == RunOutcome::Complete
+        };
+        let after = runs
+            .iter()
+            .position(tells_everything)
+            .map_or(runs.len(), |at| at + 1);
+        let followed: HashSet<u64> = runs.iter().skip(after).map(|run| run.id).collect();
         let mut series: HashMap<&Scope, Vec<&Run>> = HashMap::new();
         for run in runs {
             series.entry(&run.scope).or_default().push(run);
@@ -268,7 +286,7 @@ impl Retention {
                     give(reasons, run.id, Reason::DatedBack);
                 } else if run.outcome == RunOutcome::Complete {
                     complete.push(run);
-                } else if complete.is_empty() {
+                } else if complete.is_empty() && !followed.contains(&run.id) {
                     give(reasons, run.id, Reason::NotFollowed);
                 }
             }
@@ -315,47 +333,88 @@ fn give(reasons: &mut Reasons, run: u64, reason: Reason) {
     reasons.entry(run).or_default().insert(reason);
 }
 
-/// Keeps the last run that holds a token which none of the others that stay holds. With `even_last`, answers how many
-/// such tokens there are instead.
-fn protect(source: &NewSource<'_>, even_last: bool, reasons: &mut Reasons) -> Result<u64, Error> {
-    let mut lost = 0;
-    let mut stays: Vec<bool> = source
-        .runs
-        .iter()
-        .map(|run| reasons.contains_key(&run.run.id))
-        .collect();
-    let mut holding: BTreeMap<usize, u64> = BTreeMap::new();
+/// Keeps the last run that holds a token, or an app with a secret, which none of the others that stay holds. With
+/// `even_last`, answers how many there are of both instead.
+fn protect(
+    source: &NewSource<'_>,
+    even_last: bool,
+    reasons: &mut Reasons,
+) -> Result<(u64, u64), Error> {
+    let runs = source.runs.iter();
+    let mut guard = Guard {
+        source,
+        even_last,
+        stays: runs.map(|run| reasons.contains_key(&run.run.id)).collect(),
+        holding: BTreeMap::new(),
+    };
+    let mut lost = (0, 0);
     each_row::<TokenBody>(&source.sides, &|_, _| false, |key, stories| {
         let Some(story) = stories.first() else {
             return Ok(());
         };
         for token in tokens_of(story) {
-            let holds = |run: &NewRun| {
-                let body = story::at(story, run.telling.known_at());
-                run.telling.saw::<TokenBody>(key) && body.is_some_and(|body| body.token == *token)
-            };
-            let runs = || source.runs.iter().enumerate().rev();
-            let is_held = runs().any(|(index, run)| stays.get(index) == Some(&true) && holds(run));
-            if is_held {
-                continue;
-            }
-            if even_last {
-                lost += 1;
-            } else if let Some((index, _)) = runs().find(|(_, run)| holds(run)) {
-                if let Some(stays) = stays.get_mut(index) {
-                    *stays = true;
-                }
-                *holding.entry(index).or_default() += 1;
+            if let Some(run) = guard.missing(key, story, |body| body.token == *token) {
+                guard.holding.entry(run).or_default().0 += 1;
+                lost.0 += 1;
             }
         }
         Ok(())
     })?;
-    for (index, tokens) in holding {
+    each_row::<AppBody>(&source.sides, &|_, _| false, |key, stories| {
+        let Some(story) = stories.first() else {
+            return Ok(());
+        };
+        if let Some(run) = guard.missing(key, story, AppBody::has_secret) {
+            guard.holding.entry(run).or_default().1 += 1;
+            lost.1 += 1;
+        }
+        Ok(())
+    })?;
+    if even_last {
+        return Ok(lost);
+    }
+    for (index, (tokens, apps)) in guard.holding {
         if let Some(run) = source.runs.get(index) {
-            give(reasons, run.run.id, Reason::Holds(tokens));
+            give(reasons, run.run.id, Reason::Holds { tokens, apps });
         }
     }
-    Ok(lost)
+    Ok((0, 0))
+}
+
+/// Looks for what no run that stays holds.
+struct Guard<'s> {
+    source: &'s NewSource<'s>,
+    even_last: bool,
+    /// Of each run, whether it stays.
+    stays: Vec<bool>,
+    /// How many tokens and apps keep a run, by its place.
+    holding: BTreeMap<usize, (u64, u64)>,
+}
+
+impl Guard<'_> {
+    /// The place of the last run that holds what is asked for, where none does that stays; it stays from here on.
+    fn missing<B: Body>(
+        &mut self,
+        key: u64,
+        story: &Story<B>,
+        is_it: impl Fn(&B) -> bool,
+    ) -> Option<usize> {
+        let holds = |run: &NewRun| {
+            let body = story::at(story, run.telling.known_at());
+            run.telling.saw::<B>(key) && body.is_some_and(&is_it)
+        };
+        let runs = || self.source.runs.iter().enumerate().rev();
+        if runs().any(|(index, run)| self.stays.get(index) == Some(&true) && holds(run)) {
+            return None;
+        }
+        let (index, _) = runs().find(|(_, run)| holds(run))?;
+        if let Some(stays) = self.stays.get_mut(index)
+            && !self.even_last
+        {
+            *stays = true;
+        }
+        Some(index)
+    }
 }
 
 /// The tokens that a row ever held.

@@ -267,3 +267,5 @@ impl Row for Touched {
 
 /// Entries are sorted and merged in batches of this size: 24 MB of numbers.
 pub(super) const BATCH: usize = 1 << 20;
+/// Names are sorted and merged in batches of this size: about 25 MB, with their texts.
+pub(super) const NAME_BATCH: usize = 1 << 18;

@@ -4,7 +4,7 @@
 //! of the vault that a run is in. So each run also has a mark, which goes with it from vault to vault: from a set of
 //! marks alone, every vault comes to the same order of the runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use bincode::{Decode, Encode};
 use redb::WriteTransaction;
@@ -44,7 +44,7 @@ impl Mark {
         Ok(Self {
             id: RunId(random()?),
             asked_at: asked_at.0,
-            order: order + 1,
+            order: order.saturating_add(1),
         })
     }
 
@@ -98,12 +98,15 @@ pub(super) fn places(marks: &[Mark]) -> Vec<Moment> {
     let mut by_order: Vec<(usize, &Mark)> = marks.iter().enumerate().collect();
     by_order.sort_by_key(|(_, mark)| (mark.order, mark.id));
     let mut taken = BTreeSet::new();
+    // Where to look on for those who ask for the same.
+    let mut next = HashMap::new();
     let mut places = vec![Moment::MIN; marks.len()];
     for (index, mark) in by_order {
-        let mut at = Moment(mark.asked_at);
-        while !taken.insert(at) {
-            at = Moment(at.0.saturating_add(1));
+        let next = next.entry(mark.asked_at).or_insert(Moment(mark.asked_at));
+        while !taken.insert(*next) {
+            *next = Moment(next.0.saturating_add(1));
         }
+        let at = *next;
         if let Some(place) = places.get_mut(index) {
             *place = at;
         }
@@ -117,5 +120,12 @@ fn run_numbers(store: Store<'_>) -> Result<u64, Error> {
 }
 
 fn decode(value: &[u8]) -> Result<Mark, Error> {
-    codec::decode(value, "the mark of a run")
+    let what = "the mark of a run";
+    let mark: Mark = codec::decode(value, what)?;
+    let asked_at = Moment(mark.asked_at);
+    // A time that can't be: looking for a free one after it might never end.
+    if Moment::from(asked_at.timestamp()) != asked_at {
+        return Err(Error::Inconsistent { what });
+    }
+    Ok(mark)
 }

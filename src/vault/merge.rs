@@ -15,9 +15,9 @@ use crate::{
 };
 
 use super::{
-    AuditEntry, AuditEvent, Error, Rewritten, Vault,
+    AuditEvent, AuditLink, Error, Rewritten, Vault,
     anew::{self, Erased, NewRun, NewSource},
-    audit,
+    audit::{self, TakenOver},
     bodies::{AccountBody, AppBody, TokenBody},
     facts::{AccountScope, tells_everything},
     fold::{NewKeys, Side, Telling},
@@ -153,13 +153,10 @@ impl<'v> Union<'v> {
         let numbers = numbered(&mut by_source);
         union.take_runs(by_source);
         for (vault, (of, reader)) in vaults.iter().zip(readers).enumerate() {
-            let name = names.get(vault).copied().unwrap_or_default();
-            union.take_entries(
-                vault,
-                name,
-                &audit::entries(reader.store(), &of.keys.audit)?,
-                &numbers,
-            );
+            let Some(name) = names.get(vault) else { break };
+            let log = audit::links(reader.store(), &of.keys.audit);
+            let log = log.collect::<Result<Vec<_>, Error>>()?;
+            union.take_entries(vault, name, &log, &numbers);
         }
         Ok(union)
     }
@@ -236,15 +233,15 @@ impl<'v> Union<'v> {
         }
     }
 
-    /// Takes over the entries of a vault's audit log that are in none before it.
+    /// Takes over the entries of a vault's audit log that are in none before it, as far as they can be read.
     fn take_entries(
         &mut self,
         vault: usize,
         name: &str,
-        entries: &[AuditEntry],
+        log: &[AuditLink],
         numbers: &HashMap<(usize, u64), u64>,
     ) {
-        for entry in entries {
+        for entry in log.iter().filter_map(|link| link.entry.as_ref()) {
             let (link, linked, event) = match &entry.event {
                 AuditEvent::FromMerged {
                     link,
@@ -256,26 +253,29 @@ impl<'v> Union<'v> {
             if !self.links.insert(link) || vault == BASE {
                 continue;
             }
+            let number = |run: &u64| numbers.get(&(vault, *run)).copied().unwrap_or(0);
             let mut event = event.clone();
-            if let AuditEvent::Imported { run } = &mut event {
-                *run = numbers.get(&(vault, *run)).copied().unwrap_or(*run);
+            match &mut event {
+                AuditEvent::Imported { run } => *run = number(run),
+                AuditEvent::Forgot { runs, .. } => {
+                    for run in runs {
+                        *run = number(run);
+                    }
+                }
+                _ => {}
             }
             self.report.audit_entries += 1;
-            let event = Box::new(event);
-            self.entries.push((
-                entry.at,
-                entry.actor.clone(),
-                AuditEvent::FromMerged {
-                    link,
-                    linked,
-                    event,
-                },
-            ));
+            let event = AuditEvent::FromMerged {
+                link,
+                linked,
+                event: TakenOver::new(event),
+            };
+            self.entries.push((entry.at, entry.actor.clone(), event));
         }
-        let broken = entries.iter().find(|entry| !entry.linked);
+        let broken = log.iter().find(|link| !link.holds || link.entry.is_none());
         self.report
             .broken_logs
-            .extend(broken.map(|entry| (name.to_owned(), entry.number)));
+            .extend(broken.map(|link| (name.to_owned(), link.number)));
     }
 }
 

@@ -60,7 +60,7 @@ use crate::{
     storage::{EncryptedFile, Redb},
 };
 
-pub use audit::{AuditEntry, AuditEvent, AuditLink};
+pub use audit::{AuditEntry, AuditEvent, AuditLink, TakenOver};
 pub use check::CheckReport;
 pub use error::Error;
 pub use forget::{ForgetPlan, Forgotten, PlannedRun, Reason, Retention, forget};

@@ -179,7 +179,7 @@ impl RowSink for RunWriter<'_> {
         {
             self.names
                 .push(ByName::new(name, &account.instance, self.source.id, key));
-            if self.names.len() >= NAME_BATCH {
+            if self.names.len() >= index::NAME_BATCH {
                 index::insert(&self.transaction, index::by_name(), &mut self.names)?;
             }
         }
@@ -505,5 +505,3 @@ pub(super) fn accounts_named(
 const MIN_SUSPICIOUS: u64 = 20;
 /// From so many entries on a second thread is worth its start.
 const PARALLEL_ENTRIES: usize = 1 << 14;
-/// Names are sorted and merged in batches of this size: about 25 MB, with their texts.
-const NAME_BATCH: usize = 1 << 18;

@@ -40,7 +40,7 @@ fn an_erased_token_is_gone_with_all_its_history() {
     // What its source still holds comes back, as is said before.
     home.run(&["forget", "chiyo@mstdn.example.jp", "--yes", "--keep-prev"])
         .ok()
-        .says("the next backup brings it back");
+        .says("the next backup brings back what it finds");
     assert!(!everything(&home).contains(NEW));
     assert_eq!(
         home.files_in(".local/share/tuskvault"),

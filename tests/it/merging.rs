@@ -38,7 +38,7 @@ fn a_conflict_copy_is_noticed_by_every_command_and_brought_in() {
         let all = home.run(&["export", "json", "--reveal", "--all"]).ok().out;
         assert!(!all.contains(NEW));
         let ran = home.run(&["merge", copy.to_str().unwrap()]).ok();
-        ran.says("1 run came").prints("toot").keeps_to_itself(NEW);
+        ran.says("1 run and").prints("toot").keeps_to_itself(NEW);
         assert_eq!(fs::read(&copy).unwrap(), before, "it stays as it is");
         let all = home.run(&["export", "json", "--reveal", "--all"]).ok().out;
         for token in [ADA, CHIYO, NEW] {
@@ -124,6 +124,14 @@ fn another_machines_vault_needs_its_own_passphrase() {
     assert!(fs::metadata(summary["previous"].as_str().unwrap()).is_ok());
     assert_eq!(objects[0]["run"], 2);
     assert_eq!(objects[0]["source"], "toot");
+    // What another vault has backed up is no backup into this one: it is never overdue.
+    let mut sources = home.json(&["audit", "--as-of", "2099-01-01"]);
+    sources.retain(|object| object["kind"] == "source");
+    assert_eq!(sources.len(), 2);
+    for source in sources {
+        let is_here = source["location"] == home.toot().to_str().unwrap();
+        assert_eq!(source["overdue"], is_here, "{source}");
+    }
     // Clients' rows have keys under each vault's own key: they are the same rows all the same.
     let records = home.json(&["list", "--all"]);
     assert_eq!(records.len(), 5, "{records:?}");

@@ -138,6 +138,8 @@ fn without_last_seen(mut records: Vec<Value>) -> Vec<Value> {
         for source in record["sources"].as_array_mut().unwrap() {
             source.as_object_mut().unwrap().remove("last_seen");
         }
+        // The last run that saw it.
+        record.as_object_mut().unwrap().remove("kept");
     }
     records
 }

@@ -9,6 +9,7 @@ use super::super::report::plural;
 pub(super) fn sentence(event: &AuditEvent) -> String {
     match event {
         AuditEvent::Created => "made the vault".to_owned(),
+        AuditEvent::Imported { run: 0 } => "recorded a run that is not here".to_owned(),
         AuditEvent::Imported { run } => format!("recorded run {run}"),
         AuditEvent::Restored { target, ids } => {
             let count = plural(ids.len() as u64, "token");

@@ -12,7 +12,7 @@ use tuskvault::{
     files::{self, Staged},
     model::{Record, RecordKey, Run, Selector, SourceId, Status},
     report::{self as page, AuditPage},
-    vault::{AuditEvent, AuditQuery, Coverage, Finding, Query, Vault},
+    vault::{AuditQuery, Coverage, Finding, Query, Vault},
 };
 
 use super::{
@@ -155,6 +155,7 @@ fn sources(coverage: Coverage, runs: Vec<Run>, query: &AuditQuery<'_>) -> Vec<pa
             runs,
             rhythm: covered.rhythm,
             overdue: covered.is_overdue,
+            backups: covered.backups,
         }
     });
     told.collect()
@@ -313,8 +314,7 @@ fn log(
             broken.get_or_insert(link.number);
         }
         let known = link.entry.filter(|entry| entry.at <= query.known_by);
-        let Some(entry) = known.filter(|entry| !matches!(entry.event, AuditEvent::Imported { .. }))
-        else {
+        let Some(entry) = known.filter(|entry| !entry.event.is_of_a_run()) else {
             return Ok(());
         };
         count += 1;
@@ -327,6 +327,8 @@ fn log(
         });
         Ok(())
     })?;
+    // A log begins with the vault: an empty one was emptied.
+    let broken = broken.or((entries == 0).then_some(1));
     let chain = match broken {
         None => page::Chain::Whole { entries },
         Some(at) => page::Chain::Broken { entries, at },

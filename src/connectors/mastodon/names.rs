@@ -27,6 +27,12 @@ impl Names {
         }
     }
 
+    /// How many bytes they take.
+    #[cfg(feature = "pgdump")]
+    pub(in crate::connectors) fn bytes(&self) -> usize {
+        self.entries.len() * size_of::<Entry>() + self.text.len()
+    }
+
     /// All have come.
     pub(in crate::connectors) fn sorted(mut self) -> Self {
         self.entries.sort_unstable_by_key(|entry| entry.id);

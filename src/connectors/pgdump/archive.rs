@@ -57,7 +57,11 @@ pub(super) fn restore(path: &Path, from: From, program: &Path) -> Result<Restore
         From::Pipe(_) => command.stdin(Stdio::piped()),
     };
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.env("LC_ALL", "C").spawn().map_err(failed)?;
+    let mut child = command
+        .env("LC_ALL", "C")
+        .env_remove(PASSPHRASE)
+        .spawn()
+        .map_err(failed)?;
     let no_pipe = || failed(io::ErrorKind::BrokenPipe.into());
     let (text, errors) = (child.stdout.take(), child.stderr.take());
     let (text, mut errors) = text.zip(errors).ok_or_else(no_pipe)?;
@@ -130,6 +134,7 @@ fn output<'a>(
     command
         .args(arguments)
         .env("LC_ALL", "C")
+        .env_remove(PASSPHRASE)
         .stdin(Stdio::null());
     let output = command.output()?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -156,6 +161,8 @@ fn shown(text: &str) -> String {
 pub(super) const CONTENTS: &str = "toc.dat";
 const CREATED: &str = "; Archive created at ";
 /// The first that writes to standard output when it is told so.
+/// Where the vault's passphrase may stand: nothing for another program.
+const PASSPHRASE: &str = "TUSKVAULT_PASSWORD";
 const OLDEST: u32 = 12;
 const MAX_SAID: u64 = 64 << 10;
 const MAX_SHOWN: usize = 300;

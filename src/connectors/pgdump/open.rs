@@ -51,7 +51,8 @@ pub fn open(input: Input<'_>, pg_restore: &Path, progress: &dyn Progress) -> Res
         Input::Path(path) => (path, Box::new(file(path)?)),
         Input::Pipe(pipe) => (Path::new("-"), pipe),
     };
-    let is_pipe = path == Path::new("-");
+    // What a pipe has given is given once.
+    let is_pipe = path == Path::new("-") || !path.is_file();
     let failed = |source| Error::Io {
         path: path.to_owned(),
         source,

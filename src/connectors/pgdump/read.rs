@@ -311,6 +311,9 @@ impl<R: BufRead> Reading<'_, R> {
                 return Err(malformed(number, self.path(), "this is no row of"));
             }
             self.rows += 1;
+            if self.rows.is_multiple_of(64) {
+                self.dump.check_size()?;
+            }
             if self.rows.is_multiple_of(STEP) {
                 self.progress.at(self.rows);
                 self.dump.check_size()?;
@@ -389,7 +392,8 @@ impl Dump {
     }
 
     fn check_size(&self) -> Result<(), Error> {
-        let bytes = self.apps.bytes() + self.users.bytes() + self.tokens.bytes();
+        let rows = self.apps.bytes() + self.users.bytes() + self.tokens.bytes();
+        let bytes = rows + self.names.bytes() as u64;
         if bytes <= MAX_BYTES {
             return Ok(());
         }
@@ -410,7 +414,7 @@ fn names<const N: usize>(columns: &[Column; N]) -> [&'static str; N] {
 }
 
 /// Why a text that simply ends counts as cut.
-const NO_LAST_LINE: &str = "its last line is missing";
+pub(super) const NO_LAST_LINE: &str = "its last line is missing";
 /// What is read of an account.
 const ACCOUNTS: [&str; 3] = ["id", "username", "domain"];
 /// The account that is the server's own.

@@ -10,6 +10,7 @@ use crate::{
 
 use super::{
     Dump, Error,
+    read::NO_LAST_LINE,
     text::{boolean, id, int, micros},
 };
 
@@ -61,7 +62,8 @@ impl Dump {
         let mut completeness = told.completeness();
         let mut warnings = told.warnings();
         if let Some(why) = &self.cut {
-            if self.is_whole() {
+            // What can't be unpacked to its end may have been altered before.
+            if self.is_whole() && why == NO_LAST_LINE {
                 warnings.insert(
                     0,
                     format!("the dump is cut off behind the rows that are read here: {why}"),

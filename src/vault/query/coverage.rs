@@ -166,10 +166,18 @@ impl Vault {
         let reader = self.reader()?;
         let mut entered = HashMap::new();
         for link in audit::links(reader.store(), &self.keys.audit) {
-            if let Some(entry) = link?.entry
-                && let AuditEvent::Imported { run } = entry.event
-            {
-                entered.insert(run, entry.at);
+            let Some(entry) = link?.entry else { continue };
+            match entry.event {
+                AuditEvent::Imported { run } => {
+                    entered.insert(run, entry.at);
+                }
+                // Brought in by a merge: another vault's backup.
+                AuditEvent::FromMerged { event, .. } => {
+                    if let AuditEvent::Imported { run } = *event {
+                        entered.entry(run).or_insert(Timestamp::MAX);
+                    }
+                }
+                _ => {}
             }
         }
         Ok(entered)

@@ -252,7 +252,7 @@ fn the_only_run_that_holds_a_token_stays() {
     };
     let kept = kept(&vault, &retention);
     assert_eq!(kept.keys().copied().collect::<Vec<_>>(), [3, 5, 6]);
-    assert_eq!(kept[&3], [Reason::Holds(1)]);
+    assert_eq!(kept[&3], [Reason::Holds { tokens: 1, apps: 0 }]);
     assert_eq!(kept[&6], [Reason::Newest, Reason::NotFollowed]);
     let plan = vault
         .plan_forgetting(&retention, true, &TimeZone::UTC)
@@ -319,4 +319,28 @@ fn nothing_of_an_erased_token_is_in_the_file() {
         assert!(!after.contains(trace), "{trace}");
     }
     assert!(after.contains("token 34") && after.contains("User34") && after.contains("id-34"));
+}
+
+#[test]
+fn an_app_whose_secret_no_other_run_holds_is_not_lost_unasked() {
+    let mut vault = vault();
+    let day = |day: i64| Timestamp::from_second(day * 86_400).unwrap();
+    let with = Given {
+        apps: BTreeMap::from([(1, 0)]),
+        ..nothing()
+    };
+    for (at, given) in [(1, &with), (2, &nothing()), (3, &nothing())] {
+        record_as(&mut vault, given, None, day(at));
+    }
+    let retention = Retention {
+        last: Some(1),
+        ..Retention::default()
+    };
+    let kept = kept(&vault, &retention);
+    assert_eq!(kept.keys().copied().collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(kept[&1], [Reason::Holds { tokens: 0, apps: 1 }]);
+    let plan = vault
+        .plan_forgetting(&retention, true, &TimeZone::UTC)
+        .unwrap();
+    assert_eq!((plan.going().len(), plan.lost_apps), (2, 1));
 }

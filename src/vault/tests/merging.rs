@@ -227,3 +227,47 @@ fn the_audit_logs_of_all_are_kept_once() {
         assert_eq!(taken, expected);
     }
 }
+
+#[test]
+fn what_a_hostile_vault_claims_of_its_runs_harms_no_other() {
+    let (here, mut there) = (vault(), vault());
+    for at in 1..=3 {
+        record(&mut there, &Given { at, ..empty() });
+    }
+    let claim = |there: &Vault, asked_at: i64, order: u64| {
+        let transaction = there.begin_write().unwrap();
+        for run in 1..=2_u8 {
+            let mark = codec::encode(&([run; 16], asked_at, order)).unwrap();
+            let key = store::number_key(tag::MARKS, u64::from(run));
+            store::put(&transaction, &key, &mark).unwrap();
+        }
+        there.commit(transaction).unwrap();
+    };
+    claim(&there, 7_000_000, u64::MAX);
+    let mut both = merged(&here, &[&there]);
+    assert_eq!(both.runs().unwrap().len(), 3);
+    record(&mut both, &Given { at: 9, ..empty() });
+    claim(&there, i64::MAX, 1);
+    let others = [Other {
+        name: "hostile".to_owned(),
+        vault: there,
+    }];
+    assert!(matches!(
+        here.would_merge(&others),
+        Err(Error::Inconsistent { .. })
+    ));
+}
+
+#[test]
+fn an_event_taken_over_holds_no_other_such_event() {
+    let event = |event| AuditEvent::FromMerged {
+        link: [7; 32],
+        linked: true,
+        event: TakenOver::new(event),
+    };
+    let once = codec::encode(&event(AuditEvent::Compacted)).unwrap();
+    let read = codec::decode::<AuditEvent>(&once, "an event").unwrap();
+    assert_eq!(read, event(AuditEvent::Compacted));
+    let twice = codec::encode(&event(event(AuditEvent::Compacted))).unwrap();
+    assert!(codec::decode::<AuditEvent>(&twice, "an event").is_err());
+}
