@@ -15,6 +15,7 @@ mod selector;
 mod snapshot;
 mod text;
 mod time;
+mod verification;
 
 pub use domain::{Domain, DomainError};
 pub use plan::{Action, Outcome, Plan, PlannedChange};
@@ -30,3 +31,4 @@ pub use selector::{Pattern, Selector, SelectorError, Target};
 pub use snapshot::{Account, App, Keys, Row, Snapshot, Token, Warning};
 pub use text::{is_steering, shown};
 pub use time::{Form, Moment, When, WhenError};
+pub use verification::{Verdict, Verification, VerifiedAccount, VerifiedApp};
