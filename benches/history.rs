@@ -1,6 +1,7 @@
 //! criterion: questions about the past of a vault with many runs. `TUSKVAULT_BENCH_TOKENS` and `TUSKVAULT_BENCH_RUNS` set
 //! its size (20,000 and 30 unless set; a million and 365 are what docs/performance.md promises, and take minutes to make).
-//! The runs are a day apart, and each changes one token in a thousand, here and there.
+//! The runs are a day apart, and each changes one token in a thousand, here and there. `TUSKVAULT_BENCH_VAULT` names a file
+//! that the vault is made in, or taken from where it is there already.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a measurement")]
 #![allow(
@@ -13,7 +14,10 @@
 
 mod synthetic;
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, criterion_group, criterion_main};
 use jiff::Timestamp;
@@ -33,8 +37,7 @@ fn set(name: &str, otherwise: u64) -> u64 {
 }
 
 /// A vault in a file, as a person has it: opened for reading after the last run.
-fn vault(folder: &std::path::Path, tokens: u64, runs: u64) -> Vault {
-    let path = folder.join("vault.tusk");
+fn vault(path: &Path, tokens: u64, runs: u64) -> Vault {
     let credentials = Credentials {
         passphrase: Some(Passphrase::new("a".to_owned())),
         key_file: None,
@@ -44,16 +47,20 @@ fn vault(folder: &std::path::Path, tokens: u64, runs: u64) -> Vault {
         host: "here".to_owned(),
     };
     let now = Timestamp::UNIX_EPOCH;
-    let mut vault = Vault::create(&path, &credentials, KdfParams::LEAST, &actor, now).unwrap();
-    for nights in 0..runs {
-        let instance = Instance {
-            nights,
-            ..Instance::new(tokens)
-        };
-        instance.record(&mut vault, nights as i64 * NIGHT);
+    if !path.exists() {
+        eprintln!("making {runs} runs of {tokens} tokens");
+        let mut vault = Vault::create(path, &credentials, KdfParams::LEAST, &actor, now).unwrap();
+        for nights in 0..runs {
+            let instance = Instance {
+                nights,
+                ..Instance::new(tokens)
+            };
+            instance.record(&mut vault, nights as i64 * NIGHT);
+        }
     }
-    drop(vault);
-    Vault::open(&path, &credentials, Access::Read, Duration::ZERO).unwrap()
+    let vault = Vault::open(path, &credentials, Access::Read, Duration::ZERO).unwrap();
+    assert_eq!(vault.runs().unwrap().len() as u64, runs);
+    vault
 }
 
 fn count(vault: &Vault, at: Moment) -> u64 {
@@ -75,8 +82,9 @@ fn past(c: &mut Criterion) {
     let tokens = set("TUSKVAULT_BENCH_TOKENS", 20_000);
     let runs = set("TUSKVAULT_BENCH_RUNS", 30).max(2);
     let folder = tempfile::tempdir().unwrap();
-    eprintln!("making {runs} runs of {tokens} tokens");
-    let vault = vault(folder.path(), tokens, runs);
+    let kept = std::env::var_os("TUSKVAULT_BENCH_VAULT").map(PathBuf::from);
+    let path = kept.unwrap_or_else(|| folder.path().join("vault.tusk"));
+    let vault = vault(&path, tokens, runs);
     let moments: Vec<Moment> = vault
         .runs()
         .unwrap()

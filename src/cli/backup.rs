@@ -4,7 +4,7 @@ use std::{collections::HashSet, path::PathBuf};
 
 use tuskvault::{
     connectors::{self, Found, ReadRequest, Surroundings},
-    model::SourceId,
+    model::{Run, SourceId},
     storage::Access,
     vault::Vault,
 };
@@ -104,7 +104,7 @@ fn known(
     let mut known = Vec::new();
     // An old copy stays what it was when it was true: it is never read as the present.
     let runs = vault.runs()?.into_iter();
-    let live = runs.filter(|run| run.effective_at >= run.recorded_at);
+    let live = runs.filter(Run::is_live);
     let live: HashSet<SourceId> = live.map(|run| run.source.id).collect();
     let sources = vault.sources()?.into_iter();
     for source in sources.filter(|source| live.contains(&source.id)) {

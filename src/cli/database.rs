@@ -13,7 +13,7 @@ use tuskvault::{
 use super::{
     args::{Backup, Database, Import, RunOptions, domain},
     error::{Exit, Failure},
-    import::{finished, show},
+    import::{finished, is_another_database, show},
     machine, report,
     session::Session,
     state::Reach,
@@ -336,7 +336,7 @@ fn read_into(
             }
         })?;
         let (replaced, known) = run.replaced();
-        if replaced > (known / 5).max(MIN_REPLACED) && !start.accept_shrink {
+        if is_another_database(replaced, known) && !start.accept_shrink {
             let is_known_other = found.is_some_and(|found| reading.is_of_another(&found.bytes));
             return Err(other_database(start, replaced, known, is_known_other));
         }
@@ -370,6 +370,3 @@ fn other_database(start: &RunStart, replaced: u64, known: u64, is_known_other: b
     )
     .hint("if that is right (it was rebuilt, or restored with other ids), run it again with `--accept-shrink`")
 }
-
-/// A server never gives a row to another token; so few may be somebody's repair by hand.
-const MIN_REPLACED: u64 = 20;

@@ -1,7 +1,7 @@
 //! `import pgdump`: what a dump of the Mastodon server's database holds becomes a run of that database, at the time of
 //! the dump.
 
-use std::path::Path;
+use std::{convert::Infallible, path::Path};
 
 use jiff::Timestamp;
 use tuskvault::{
@@ -9,7 +9,11 @@ use tuskvault::{
         ReadRequest,
         pgdump::{self, Dump, Input, Read, RowsError, Started},
     },
-    model::{Domain, Keys, Run, Scope, Source, SourceKey},
+    model::{
+        Account, App, Domain, Keys, Novelty, Relation, RowSink, Run, Scope, Source, SourceKey,
+        TokenRow,
+    },
+    progress::Silent,
     vault::{RunStart, Vault},
 };
 
@@ -17,7 +21,7 @@ use super::{
     args::{Import, RunOptions},
     backfill::{self, Backfill},
     error::{Exit, Failure},
-    import::{outcome, show},
+    import::{is_another_database, outcome, show},
     report,
     session::Session,
 };
@@ -222,7 +226,7 @@ fn expect_same_database(
 }
 
 fn expect_few(replaced: u64, known: u64, location: &str, accept: bool) -> Result<(), Failure> {
-    if replaced <= (known / 5).max(MIN_REPLACED) || accept {
+    if !is_another_database(replaced, known) || accept {
         return Ok(());
     }
     Err(Failure::new(
@@ -271,8 +275,22 @@ fn would_record(
     dump: &Dump,
     time: Timestamp,
 ) -> Result<Exit, Failure> {
-    let [apps, accounts, tokens] = dump.counts();
     let instance = request.instance.as_ref().or(dump.instance());
+    // Which one it is makes no difference to how many rows there are.
+    let any = Domain::parse("instance.invalid").ok();
+    let mut counting = Counting::default();
+    if let Some(instance) = instance.or(any.as_ref()) {
+        let read = dump.rows(instance, request.user.as_deref(), &mut counting, &Silent);
+        read.map_err(|error| match error {
+            RowsError::Source(error) => Failure::from(error),
+            RowsError::Sink(never) => match never {},
+        })?;
+    }
+    let Counting {
+        apps,
+        accounts,
+        tokens,
+    } = counting;
     let instance = instance.map(Domain::as_str);
     if session.output.json {
         session.output.object(&serde_json::json!({
@@ -301,11 +319,48 @@ fn would_record(
     Ok(Exit::Done)
 }
 
+/// Counts the rows that would be recorded.
+#[derive(Default)]
+struct Counting {
+    apps: u64,
+    accounts: u64,
+    tokens: u64,
+}
+
+impl RowSink for Counting {
+    type Error = Infallible;
+
+    fn app(&mut self, _key: u64, _app: &App) -> Result<Novelty, Infallible> {
+        self.apps += 1;
+        Ok(Novelty::New)
+    }
+
+    fn account(&mut self, _key: u64, _account: &Account) -> Result<Novelty, Infallible> {
+        self.accounts += 1;
+        Ok(Novelty::New)
+    }
+
+    fn token(&mut self, _key: u64, _row: &TokenRow<'_>) -> Result<Novelty, Infallible> {
+        self.tokens += 1;
+        Ok(Novelty::New)
+    }
+
+    fn only_changes(&mut self, _relation: Relation, _known: u64) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn keys_follow(&mut self, _relation: Relation) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn is_there(&mut self, _relation: Relation, _key: u64) -> Result<Novelty, Infallible> {
+        Ok(Novelty::Known)
+    }
+}
+
 /// The connector whose sources are databases; it may be left out of the build, and what it read may be known.
 const POSTGRES: &str = "postgres";
 /// PostgreSQL's program for archives, where programs are looked for.
 const PG_RESTORE: &str = "pg_restore";
 /// So many rows are looked up before anything is recorded.
 const SAMPLE: usize = 1_000;
-/// A server never gives a row to another token; so few may be somebody's repair by hand.
-const MIN_REPLACED: u64 = 20;

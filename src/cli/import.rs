@@ -340,6 +340,13 @@ pub(crate) fn finished(session: &Session<'_>, vault: &Vault, run: &Run) -> Exit 
     exit
 }
 
+/// Whether so many of the known rows hold other tokens that this is another database. A server never gives a row to
+/// another token; a few may be somebody's repair by hand.
+#[cfg(any(feature = "pgdump", feature = "postgres"))]
+pub(crate) fn is_another_database(replaced: u64, known: u64) -> bool {
+    replaced > (known / 5).max(20)
+}
+
 /// How a run ended; tells what is wrong with one that did not go as it should.
 pub(crate) fn outcome(session: &Session<'_>, run: &Run) -> Exit {
     if let Some(trouble) = report::trouble(run) {

@@ -95,6 +95,16 @@ pub struct Run {
     pub outcome: RunOutcome,
 }
 
+/// Whether a file is such a page, by how it begins.
+pub fn is_one(file: &[u8]) -> bool {
+    let head = file.get(..HEAD_BYTES).unwrap_or(file);
+    let title = b"<title>Audit of ";
+    file.starts_with(b"<!DOCTYPE html>") && head.windows(title.len()).any(|at| at == title)
+}
+
+/// The title stands among so many bytes.
+const HEAD_BYTES: usize = 2_048;
+
 /// One key and the tokens that it had.
 #[derive(Debug, Clone)]
 pub struct Key {

@@ -132,6 +132,16 @@ fn actor() -> Actor {
     }
 }
 
+fn context(now: i64) -> ImportContext {
+    ImportContext {
+        now: Timestamp::from_second(now).unwrap(),
+        actor: actor(),
+        note: None,
+        accept_shrink: true,
+        origin: None,
+    }
+}
+
 fn vault() -> Vault {
     Vault::in_database(
         Database::builder()
@@ -730,13 +740,6 @@ fn the_same_client_file_twice_adds_nothing() {
     for n in 0..30 {
         snapshot.add(app(n % 2), Some(account(n)), token((n, Some(0), 0, false)));
     }
-    let context = |now| ImportContext {
-        now: Timestamp::from_second(now).unwrap(),
-        actor: actor(),
-        note: None,
-        accept_shrink: false,
-        origin: None,
-    };
     let first = vault.import(&snapshot, &context(1)).unwrap();
     assert_eq!(first.counts.tokens.added, 30);
     let again = vault.import(&snapshot, &context(2)).unwrap();
@@ -879,14 +882,7 @@ fn compact_never_makes_the_file_larger() {
                 snapshot.add(app(0), Some(account(n)), token((n, Some(0), 0, false)));
             }
             second += 1;
-            let context = ImportContext {
-                now: now(second),
-                actor: actor(),
-                note: None,
-                accept_shrink: true,
-                origin: None,
-            };
-            vault.import(&snapshot, &context).unwrap();
+            vault.import(&snapshot, &context(second)).unwrap();
         }
         drop(vault);
         let before = std::fs::metadata(&path).unwrap().len();

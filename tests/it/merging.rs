@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::home::{ADA, CHIYO, Home, NEW, mode};
+use crate::home::{ADA, CHIYO, Home, INIT, NEW, mode};
 
 /// Two machines that share a vault by a sync program, which left the other one's as a conflict copy.
 fn in_conflict(name: &str) -> (Home, PathBuf) {
@@ -76,17 +76,7 @@ fn with_laptop() -> Home {
     let laptop = Home::new();
     laptop.write("passphrase", "another one\n");
     laptop.add_toot();
-    laptop
-        .run(&[
-            "init",
-            "--kdf-memory",
-            "8",
-            "--kdf-iterations",
-            "1",
-            "--kdf-parallelism",
-            "1",
-        ])
-        .ok();
+    laptop.run(&INIT).ok();
     laptop.back_up_new_token();
     laptop.run(&["show", "chiyo@mstdn.example.jp", "--reveal"]);
     let home = Home::backed_up();

@@ -85,6 +85,19 @@ fn packed_dumps_are_known_by_their_contents() {
 }
 
 #[test]
+fn a_dry_run_counts_the_rows_of_the_one_user() {
+    let home = home();
+    home.write("dump.sql", sample());
+    let command = ["import", "pgdump", "dump.sql", "--user", "alice"];
+    let would = home.json(&[&command[..], &["--dry-run"]].concat());
+    let run = home.json(&command);
+    for relation in ["tokens", "apps", "accounts"] {
+        assert_eq!(would[0][relation], run[0][relation]["seen"], "{relation}");
+    }
+    assert!(would[0]["tokens"].as_u64().unwrap() < 24);
+}
+
+#[test]
 fn without_a_date_of_its_own_the_file_or_the_person_says_when() {
     let home = home();
     let path = home.write("dump.sql", undated());

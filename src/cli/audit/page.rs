@@ -20,7 +20,7 @@ use super::{
         error::{Exit, Failure},
         session::Session,
     },
-    events,
+    Chain, events,
 };
 
 /// Writes the page, as a whole or not at all. A broken audit log fails, once the page that says so is there.
@@ -37,7 +37,7 @@ pub(super) fn run(
         return Ok(Exit::Done);
     }
     let staged = Staged::beside(path).map_err(|error| Failure::file("create", path, &error))?;
-    let page = fill(session, vault, query)?;
+    let (page, chain) = fill(session, vault, query)?;
     let mut out = BufWriter::new(staged.file());
     let written = page.write(&mut out).and_then(|()| out.flush());
     drop(out);
@@ -50,14 +50,7 @@ pub(super) fn run(
     });
     published.map_err(|error| Failure::file("write", path, &error))?;
     session.output.note(&format!("wrote {}", path.display()));
-    match page.chain {
-        page::Chain::Whole { .. } => Ok(Exit::Done),
-        page::Chain::Broken { at, .. } => Err(Failure::new(
-            Exit::Damaged,
-            format!("the audit log is broken at entry {at}"),
-        )
-        .hint("`tuskvault audit --chain` tells more")),
-    }
+    chain.verdict()
 }
 
 /// Whether the page takes the place of an earlier one. Anything else is nobody's to overwrite, a vault least of all.
@@ -73,7 +66,7 @@ fn may_write(session: &Session<'_>, path: &Path) -> Result<bool, Failure> {
         ));
     }
     let old = files::read_bounded(path, MAX_PAGE_BYTES);
-    if old.is_ok_and(|old| old.starts_with(b"<!DOCTYPE html>")) {
+    if old.is_ok_and(|old| page::is_one(&old)) {
         return Ok(true);
     }
     Err(exists().hint("nothing was changed; `--yes` replaces an earlier page, and this is none"))
@@ -83,7 +76,7 @@ fn fill(
     session: &Session<'_>,
     vault: &Vault,
     query: &AuditQuery<'_>,
-) -> Result<AuditPage, Failure> {
+) -> Result<(AuditPage, Chain), Failure> {
     let mut found: BTreeMap<Finding, Vec<page::FoundToken>> = BTreeMap::new();
     let coverage = vault.coverage(query, |record, findings| {
         for finding in findings {
@@ -107,7 +100,8 @@ fn fill(
     let (keys, key_count) = keys(vault, query)?;
     let (events, event_count, chain) = log(vault, query)?;
     let tokens = coverage.tokens;
-    Ok(AuditPage {
+    let entries = chain.entries;
+    let page = AuditPage {
         vault: session.vault_path()?.display().to_string(),
         selector,
         as_of: query.at.timestamp(),
@@ -126,8 +120,16 @@ fn fill(
         sources: sources(coverage, vault.runs()?, query),
         keys,
         events,
-        chain,
-    })
+        // A log begins with the vault: an empty one was emptied.
+        chain: match (chain.broken.first(), entries) {
+            (None, 1..) => page::Chain::Whole { entries },
+            (broken, _) => page::Chain::Broken {
+                entries,
+                at: broken.map_or(1, |broken| broken.number),
+            },
+        },
+    };
+    Ok((page, chain))
 }
 
 fn sources(coverage: Coverage, runs: Vec<Run>, query: &AuditQuery<'_>) -> Vec<page::Source> {
@@ -301,18 +303,13 @@ fn findings(
     told.collect()
 }
 
-/// The last entries of the audit log, the latest first, without those of runs; how many there are; whether it is whole.
-fn log(
-    vault: &Vault,
-    query: &AuditQuery<'_>,
-) -> Result<(Vec<page::Event>, u64, page::Chain), Failure> {
+/// The last entries of the audit log, the latest first, without those of runs; how many there are; what verifying all of
+/// it found.
+fn log(vault: &Vault, query: &AuditQuery<'_>) -> Result<(Vec<page::Event>, u64, Chain), Failure> {
     let mut last = VecDeque::new();
-    let (mut count, mut entries, mut broken) = (0, 0, None);
+    let (mut count, mut chain) = (0, Chain::default());
     vault.audit_links::<Failure>(|link| {
-        entries += 1;
-        if !link.holds || link.entry.is_none() {
-            broken.get_or_insert(link.number);
-        }
+        chain.take(&link);
         let known = link.entry.filter(|entry| entry.at <= query.known_by);
         let Some(entry) = known.filter(|entry| !entry.event.is_of_a_run()) else {
             return Ok(());
@@ -327,12 +324,6 @@ fn log(
         });
         Ok(())
     })?;
-    // A log begins with the vault: an empty one was emptied.
-    let broken = broken.or((entries == 0).then_some(1));
-    let chain = match broken {
-        None => page::Chain::Whole { entries },
-        Some(at) => page::Chain::Broken { entries, at },
-    };
     Ok((last.into(), count, chain))
 }
 

@@ -55,7 +55,8 @@ impl Dump {
     }
 
     /// How many apps, accounts and tokens came.
-    pub fn counts(&self) -> [u64; 3] {
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> [u64; 3] {
         [self.apps.len(), self.users.len(), self.tokens.len()].map(|count| count as u64)
     }
 

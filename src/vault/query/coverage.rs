@@ -248,7 +248,7 @@ impl SourceCoverage {
 
 /// Whether a run was about the whole source as it was when it was recorded.
 fn is_backup(run: &Run) -> bool {
-    run.effective_at >= run.recorded_at && run.scope == Scope::All
+    run.is_live() && run.scope == Scope::All
 }
 
 /// The sources that hold a token.

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::{merging::opened, *};
 
-fn left(vault: &Vault, forgotten: &Forgotten) -> Vault {
+pub(super) fn left(vault: &Vault, forgotten: &Forgotten) -> Vault {
     let backend = InMemoryBackend::new();
     let database = Database::builder().create_with_backend(backend).unwrap();
     let now = Timestamp::from_second(3_000).unwrap();
@@ -276,14 +276,7 @@ fn nothing_of_an_erased_token_is_in_the_file() {
     for n in 10..60 {
         snapshot.add(app(n), Some(account(n)), token((n, Some(0), 0, false)));
     }
-    let context = ImportContext {
-        now,
-        actor: actor(),
-        note: None,
-        accept_shrink: false,
-        origin: None,
-    };
-    vault.import(&snapshot, &context).unwrap();
+    vault.import(&snapshot, &context(5)).unwrap();
     let pages = |vault: &Vault| {
         let file = vault.file().unwrap();
         let blocks = (0..file.len().unwrap()).step_by(4_096);

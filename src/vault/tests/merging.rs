@@ -1,6 +1,8 @@
 //! Vaults that come together, against what every run said.
 
-use super::*;
+use jiff::tz::TimeZone;
+
+use super::{forgetting::left, *};
 use crate::{
     model::Snapshot,
     vault::mark::{Mark, RunId},
@@ -42,7 +44,7 @@ fn memory() -> Database {
     Database::builder().create_with_backend(backend).unwrap()
 }
 
-fn merged(base: &Vault, others: &[&Vault]) -> Vault {
+pub(super) fn merged(base: &Vault, others: &[&Vault]) -> Vault {
     let others: Vec<Other> = others
         .iter()
         .map(|vault| Other {
@@ -162,13 +164,6 @@ fn what_two_vaults_know_of_a_client_is_the_same_rows() {
         }
         snapshot
     };
-    let context = |now| ImportContext {
-        now: Timestamp::from_second(now).unwrap(),
-        actor: actor(),
-        note: None,
-        accept_shrink: true,
-        origin: None,
-    };
     let (mut here, mut there) = (vault(), vault());
     here.import(&snapshot(1..4), &context(1)).unwrap();
     there.import(&snapshot(2..6), &context(2)).unwrap();
@@ -270,4 +265,48 @@ fn an_event_taken_over_holds_no_other_such_event() {
     assert_eq!(read, event(AuditEvent::Compacted));
     let twice = codec::encode(&event(event(AuditEvent::Compacted))).unwrap();
     assert!(codec::decode::<AuditEvent>(&twice, "an event").is_err());
+}
+
+#[test]
+fn thousands_of_tiny_runs_come_together_and_are_thinned() {
+    const RUNS: i64 = 1_000;
+    let mut vaults = [vault(), vault()];
+    for at in 0..RUNS {
+        for (which, vault) in (0..).zip(&mut vaults) {
+            // Each sees one token come and go, always another; half of the runs are true at the same moment.
+            let key = u8::try_from(at % 40).unwrap();
+            let tokens = BTreeMap::from([(key, (3 + which, None, 0, at % 80 < 40))]);
+            let at = at + at % 2 * i64::from(which);
+            let given = Given { tokens, ..empty() };
+            record_as(vault, &given, None, Timestamp::from_second(at).unwrap());
+        }
+    }
+    let [here, there] = &vaults;
+    let both = merged(here, &[there]);
+    let told = told(&both, &both.sources().unwrap()[0]);
+    assert_eq!(told.len(), 2 * usize::try_from(RUNS).unwrap());
+    assert!(told.iter().all(|(_, state)| state.tokens.len() == 1));
+    assert!(contents(&merged(there, &[here])) == contents(&both));
+
+    let retention = Retention {
+        last: Some(10),
+        ..Retention::default()
+    };
+    let plan = both
+        .plan_forgetting(&retention, false, &TimeZone::UTC)
+        .unwrap();
+    let left = left(
+        &both,
+        &Forgotten {
+            runs: plan.going(),
+            ..Forgotten::default()
+        },
+    );
+    let kept = super::told(&left, &left.sources().unwrap()[0]);
+    // The newest ones, and the last that hold each token.
+    assert!((10..=100).contains(&kept.len()), "{}", kept.len());
+    for (run, state) in kept {
+        let (_, before) = told.iter().find(|(known, _)| known.id == run.id).unwrap();
+        assert!(state == *before);
+    }
 }
