@@ -2,7 +2,8 @@
 //!
 //! The rooms, from the ground up (`docs/architecture.md` has the picture):
 //! [`model`] (plain types), [`crypto`], [`files`], [`document`], [`storage`] (sealed pages under redb),
-//! [`vault`] (history), [`connectors`] (one file per client app) and `report` (the page of an audit).
+//! [`vault`] (history), [`connectors`] (one file per client app), `online` (asking instances) and `report` (the page of
+//! an audit).
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -11,6 +12,8 @@ pub mod crypto;
 pub mod document;
 pub mod files;
 pub mod model;
+#[cfg(feature = "online")]
+pub mod online;
 pub mod progress;
 #[cfg(feature = "report")]
 pub mod report;

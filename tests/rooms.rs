@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("storage", &["crypto", "files"]),
     ("vault", &["storage", "crypto", "files"]),
     ("connectors", &["document", "files"]),
+    ("online", &["files"]),
     ("report", &[]),
 ];
 
@@ -45,10 +46,11 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("jsonc_parser::", &["document"]),
     ("toml_edit::", &["document"]),
     ("serde_saphyr::", &["document"]),
-    ("rustls", &["connectors"]),
+    ("rustls", &["connectors", "online"]),
+    ("ureq::", &["online"]),
     ("rusqlite::", &["connectors"]),
     ("rusty_leveldb::", &["connectors"]),
-    ("quick_xml::", &["connectors"]),
+    ("quick_xml::", &["connectors", "online"]),
     ("zip::", &["connectors"]),
     ("askama::", &["report"]),
     ("flate2::", &["connectors"]),

@@ -1,0 +1,333 @@
+//! What an answer says about a token. Pure: no clock, no network.
+//!
+//! The status decides; words only tell apart kinds of 401 and 403. They are Mastodon's and Doorkeeper's English ones,
+//! which `lang=en` asks for (servers from 3.5 translate them).
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::model::{Scopes, User, Verdict, Verification, VerifiedAccount, VerifiedApp};
+
+use super::{
+    Question, Unanswered, Why,
+    place::{Origin, Target},
+    reply::{Label, Reply},
+};
+
+/// Why the app is asked about, and no longer the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Because {
+    /// The token is an application's own, the record says.
+    Application,
+    /// The token may not read its account.
+    LacksScope,
+    /// The token has no user, the instance says.
+    NoUser,
+}
+
+/// What an answer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    /// A verdict.
+    Verified(Verification),
+    /// None.
+    Nothing(Unanswered),
+    /// Ask about the app.
+    AskApp(Because),
+    /// The instance can't be asked about apps: ask about the account.
+    AskAccount,
+}
+
+/// What a question's answer is read with.
+pub(super) struct Reading<'q> {
+    pub(super) question: &'q Question,
+    /// The host that answered.
+    pub(super) origin: &'q Origin,
+    /// When it was asked.
+    pub(super) at: Timestamp,
+}
+
+impl Reading<'_> {
+    /// The answer of `accounts/verify_credentials`. `has_apps`: whether the instance can be asked about apps.
+    pub(super) fn of_account(&self, reply: &Reply, has_apps: bool) -> Said {
+        let words = words(reply);
+        let is_scope = reply.status == 403 && has(words.as_deref(), OUTSIDE_SCOPES);
+        let is_userless = matches!(reply.status, 401 | 422) && has(words.as_deref(), NEEDS_USER);
+        match (is_scope, is_userless) {
+            (true, _) if has_apps => Said::AskApp(Because::LacksScope),
+            (true, _) => self.verdict(Verdict::LacksScope, words),
+            (_, true) if has_apps => Said::AskApp(Because::NoUser),
+            (_, true) => self.verdict(self.without_user(), words),
+            _ => match (reply.status, reply.json()) {
+                (200, Some(json)) => self.account(&json),
+                _ => self.in_general(reply, words),
+            },
+        }
+    }
+
+    /// The answer of `apps/verify_credentials`.
+    pub(super) fn of_app(&self, reply: &Reply, because: Because) -> Said {
+        let words = words(reply);
+        if reply.status == 403 && has(words.as_deref(), OUTSIDE_SCOPES) {
+            // Before 4.3 it needs the scope `read`; only a token that lives is told so.
+            return self.verdict(Verdict::LacksScope, words);
+        }
+        match (reply.status, because, reply.json()) {
+            (200, _, Some(json)) => self.app(&json, because),
+            (404, Because::LacksScope, _) => self.verdict(Verdict::LacksScope, words),
+            (404, Because::Application, _) => Said::AskAccount,
+            (404, Because::NoUser, _) => {
+                self.nothing("can't be asked about an application's own token")
+            }
+            // Its API has answered just now.
+            (200, Because::LacksScope | Because::NoUser, None) => {
+                self.nothing("answered something that is no app")
+            }
+            _ => self.in_general(reply, words),
+        }
+    }
+
+    fn account(&self, json: &Value) -> Said {
+        let text = |field: &str| {
+            let text = json.get(field)?.as_str()?;
+            let is_sound = !text.is_empty() && text.len() <= Verification::MAX_TEXT;
+            is_sound.then(|| self.text(text))
+        };
+        let (Some(id), Some(username)) = (text("id"), text("username")) else {
+            return self.nothing("answered something that is no account");
+        };
+        let is_other = match &self.question.user {
+            User::Named(name) => !equal(name, &username),
+            User::Application => true,
+            User::Unknown => false,
+        };
+        let verdict = if is_other {
+            Verdict::OtherAccount
+        } else {
+            Verdict::Works
+        };
+        Said::Verified(Verification {
+            account: Some(VerifiedAccount { id, username }),
+            ..self.verification(verdict, None)
+        })
+    }
+
+    fn app(&self, json: &Value, because: Because) -> Said {
+        let app = match json {
+            // A token without an app.
+            Value::Null => None,
+            Value::Object(fields) => match self.app_of(fields) {
+                Some(app) => Some(app),
+                None => return self.nothing("answered something that is no app"),
+            },
+            _ => return self.nothing("answered something that is no app"),
+        };
+        let verdict = match because {
+            _ if app.as_ref().is_some_and(|app| self.is_other(app)) => Verdict::OtherApp,
+            Because::Application => Verdict::Works,
+            Because::LacksScope => Verdict::LacksScope,
+            Because::NoUser => self.without_user(),
+        };
+        Said::Verified(Verification {
+            app,
+            ..self.verification(verdict, None)
+        })
+    }
+
+    /// Before 4.3: name, website. From then on: id, scopes and redirect_uris, too.
+    fn app_of(&self, fields: &Map<String, Value>) -> Option<VerifiedApp> {
+        let text = |field: &str| Some(self.text(fields.get(field)?.as_str()?));
+        let list = |field: &str| -> Option<Vec<String>> {
+            let items = fields.get(field)?.as_array()?.iter();
+            let texts = items.filter_map(Value::as_str).take(Verification::MAX_TEXT);
+            Some(texts.map(|item| self.text(item)).collect())
+        };
+        let id = match fields.get("id") {
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => text("id"),
+        };
+        let scopes = list("scopes").map(|names| Scopes::parse(&names.join(" ")));
+        Some(VerifiedApp {
+            id,
+            name: Some(text("name")?),
+            website: text("website"),
+            scopes,
+            redirect_uris: list("redirect_uris").unwrap_or_default(),
+        })
+    }
+
+    fn is_other(&self, app: &VerifiedApp) -> bool {
+        if let (Some(id), Some(known)) = (&app.id, self.question.app_id) {
+            return *id != known.to_string();
+        }
+        let name = app.name.as_deref().unwrap_or_default().to_lowercase();
+        let mut known = self
+            .question
+            .app_names
+            .iter()
+            .map(|name| name.to_lowercase());
+        let is_known = known.len() > 0;
+        is_known && !known.any(|known| known.contains(&name) || name.contains(&known))
+    }
+
+    /// The instance says that nobody stands behind the token.
+    fn without_user(&self) -> Verdict {
+        match self.question.user {
+            User::Named(_) => Verdict::OtherAccount,
+            User::Unknown | User::Application => Verdict::Works,
+        }
+    }
+
+    /// What the status says at either place.
+    fn in_general(&self, reply: &Reply, words: Option<String>) -> Said {
+        match reply.status {
+            401 => self.unauthorized(reply, words),
+            403 => match words {
+                Some(words) => self.forbidden(words),
+                None => {
+                    self.nothing("answered 403 without saying why, as a guard before a server does")
+                }
+            },
+            410 => self.verdict(Verdict::InstanceGone, words.or(Some("410 Gone".to_owned()))),
+            200 | 404 => match reply.label() {
+                Label::Other(kind) => {
+                    let words = format!("something else answers there: {} ({kind})", reply.status);
+                    self.verdict(Verdict::InstanceGone, Some(words))
+                }
+                Label::Json | Label::Missing if reply.status == 200 => {
+                    self.nothing("answered something that can't be read")
+                }
+                Label::Json | Label::Missing => self.nothing("answered 404"),
+            },
+            300..=399 => self.redirected(reply),
+            status => self.nothing(&format!("answered {status}")),
+        }
+    }
+
+    fn unauthorized(&self, reply: &Reply, words: Option<String>) -> Said {
+        let words = words.or_else(|| description(reply));
+        if words.is_none() && !reply.wants_bearer() {
+            return self.nothing("answered 401, but not about the token: something before the server may want a password");
+        }
+        let verdict = match words.as_deref() {
+            text if has(text, "access token is invalid") => Verdict::Unknown,
+            text if has(text, "was revoked") => Verdict::Revoked,
+            text if has(text, "expired") => Verdict::Expired,
+            _ => Verdict::Refused,
+        };
+        self.verdict(verdict, words)
+    }
+
+    fn forbidden(&self, words: String) -> Said {
+        let verdict = match Some(words.as_str()) {
+            text if has(text, "login is currently disabled") => Verdict::Disabled,
+            text if has(text, "missing a confirmed e-mail") => Verdict::Unconfirmed,
+            text if has(text, "pending approval") => Verdict::Pending,
+            _ => Verdict::Refused,
+        };
+        self.verdict(verdict, Some(words))
+    }
+
+    fn redirected(&self, reply: &Reply) -> Said {
+        let location = reply.location.as_deref().unwrap_or_default();
+        let target = match Target::of_location(location, self.origin) {
+            Some(target) => target.shown_origin(),
+            None => "somewhere that can't be read".to_owned(),
+        };
+        let host = self.origin.as_str();
+        let detail = format!("{host} redirects to {target}: the token was not sent there");
+        Said::Nothing(self.cleaned(Unanswered::new(Why::Redirected, detail)))
+    }
+
+    fn nothing(&self, what: &str) -> Said {
+        let detail = format!("{} {what}", self.origin.as_str());
+        Said::Nothing(self.cleaned(Unanswered::new(Why::NotUnderstood, detail)))
+    }
+
+    fn verdict(&self, verdict: Verdict, words: Option<String>) -> Said {
+        let words = words.map(|words| self.text(&words));
+        Said::Verified(self.verification(verdict, words))
+    }
+
+    /// A verdict that isn't about what was answered.
+    pub(super) fn verification(&self, verdict: Verdict, words: Option<String>) -> Verification {
+        Verification {
+            at: self.at,
+            verdict,
+            words,
+            account: None,
+            app: None,
+        }
+    }
+
+    fn cleaned(&self, unanswered: Unanswered) -> Unanswered {
+        Unanswered {
+            detail: self.text(&unanswered.detail),
+            ..unanswered
+        }
+    }
+
+    /// A text from an answer: bounded, and without the token, in whatever case it comes back.
+    fn text(&self, text: &str) -> String {
+        let token = self.question.access_token.expose();
+        without(text, token)
+            .chars()
+            .take(Verification::MAX_TEXT)
+            .collect()
+    }
+}
+
+/// The text with `[token]` for the token; first that, and only then cut, or half of it would stay.
+fn without(text: &str, token: &str) -> String {
+    if token.is_empty() {
+        return text.to_owned();
+    }
+    // Letters of ASCII alone change, so positions stay.
+    let (lower, wanted) = (text.to_ascii_lowercase(), token.to_ascii_lowercase());
+    let mut cleaned = String::with_capacity(text.len());
+    let mut copied = 0;
+    for (at, found) in lower.match_indices(&wanted) {
+        cleaned.push_str(text.get(copied..at).unwrap_or_default());
+        cleaned.push_str("[token]");
+        copied = at + found.len();
+    }
+    cleaned.push_str(text.get(copied..).unwrap_or_default());
+    cleaned
+}
+
+/// The `error` of a JSON answer.
+fn words(reply: &Reply) -> Option<String> {
+    if !matches!(reply.status, 400..=499) {
+        return None;
+    }
+    let json = reply.json()?;
+    let words = json.get("error")?.as_str()?.trim();
+    (!words.is_empty()).then(|| words.to_owned())
+}
+
+/// `error_description="…"` of a Bearer challenge (RFC 6750): the same words.
+fn description(reply: &Reply) -> Option<String> {
+    let challenge = reply
+        .challenge
+        .as_deref()
+        .filter(|_| reply.wants_bearer())?;
+    let (_, rest) = challenge.split_once("error_description=\"")?;
+    let (words, _) = rest.split_once('"')?;
+    (!words.trim().is_empty()).then(|| words.to_owned())
+}
+
+fn has(words: Option<&str>, wanted: &str) -> bool {
+    words.is_some_and(|words| words.to_lowercase().contains(wanted))
+}
+
+fn equal(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
+}
+
+const OUTSIDE_SCOPES: &str = "outside the authorized scopes";
+/// "This method …", before 3.1 "This API requires an authenticated user".
+const NEEDS_USER: &str = "requires an authenticated user";
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

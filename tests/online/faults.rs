@@ -1,0 +1,289 @@
+//! Servers that are broken, hostile, or somebody else.
+
+use std::net::TcpListener;
+
+use super::*;
+use instance::{Behaviour, Certificate, Manner};
+
+fn answering(reply: Reply) -> (Asked, usize) {
+    let server = Server::start(Behaviour::new(move |_| reply.clone()));
+    let mut settings = direct(&server);
+    settings.timeout = Duration::from_secs(5);
+    let asked = ask(&settings, question_at(&server));
+    (asked, server.requests().len())
+}
+
+fn ok() -> Reply {
+    Reply::sample("account-ok")
+}
+
+#[test]
+fn bodies_that_are_huge_endless_or_cut_are_no_answer() {
+    let huge = Reply::json(
+        200,
+        &format!(r#"{{"id":"1","username":"{}"}}"#, "x".repeat(2 << 20)),
+    );
+    for (reply, expected) in [
+        (huge, Why::NotUnderstood),
+        (ok().manner(Manner::Endless), Why::NotUnderstood),
+        (ok().manner(Manner::Cut), Why::Unreachable),
+        (ok().manner(Manner::CutWithoutLength), Why::NotUnderstood),
+        (ok().manner(Manner::HugeHeaders), Why::NotUnderstood),
+        (ok().manner(Manner::Garbage), Why::NotUnderstood),
+        (ok().manner(Manner::Close), Why::Unreachable),
+    ] {
+        let manner = reply.manner;
+        let (asked, _) = answering(reply);
+        assert_eq!(why(&asked), expected, "{manner:?}: {asked:?}");
+    }
+}
+
+#[test]
+fn a_body_that_drips_ends_with_the_time_limit() {
+    let server = Server::start(Behaviour::new(|_| ok().manner(Manner::Drip)));
+    let mut settings = direct(&server);
+    settings.timeout = Duration::from_millis(600);
+    let unanswered = unanswered(ask(&settings, question_at(&server)));
+    assert_eq!(unanswered.why, Why::Unreachable);
+    assert!(
+        unanswered.detail.contains("within 600 ms"),
+        "{}",
+        unanswered.detail
+    );
+}
+
+#[test]
+fn a_server_that_says_nothing_ends_with_the_time_limit() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = Server::start(Behaviour::new(plain));
+    let mut settings = direct(&server);
+    settings.timeout = Duration::from_millis(300);
+    let mut question = question_at(&server);
+    question.base_url = Some(silent.local_addr().unwrap().to_string());
+    assert_eq!(why(&ask(&settings, question)), Why::Unreachable);
+}
+
+#[test]
+fn http_1_0_is_understood() {
+    let (asked, _) = answering(ok().manner(Manner::Http10));
+    assert_eq!(verdict(&asked), Verdict::Works);
+}
+
+#[test]
+fn what_is_not_about_the_token_is_no_verdict() {
+    for reply in [
+        Reply::json(200, r#"{"id":"1","username":"#),
+        Reply::json(200, "[]"),
+        Reply::json(200, r#"{"id":1,"username":"alice"}"#),
+        Reply::json(200, r#"{"id":"","username":"alice"}"#),
+        Reply::json(404, r#"{"error":"Record not found"}"#),
+        Reply::json(500, r#"{"error":"The access token is invalid"}"#),
+        Reply::html(502),
+        Reply::html(503),
+        Reply::html(403),
+        Reply::html(401).with("www-authenticate", r#"Basic realm="a""#),
+        Reply::json(418, "{}"),
+        Reply::json(204, ""),
+    ] {
+        let (asked, requests) = answering(reply.clone());
+        assert_eq!(why(&asked), Why::NotUnderstood, "{reply:?}");
+        assert_eq!(requests, 1);
+    }
+}
+
+#[test]
+fn something_else_in_its_place_means_that_it_is_gone() {
+    for reply in [
+        Reply::html(200),
+        Reply::html(404),
+        Reply::text(404, "text/plain", "404 page not found"),
+        Reply::html(410),
+        Reply::json(410, r#"{"error":"This server is closed"}"#),
+    ] {
+        let (asked, _) = answering(reply.clone());
+        assert_eq!(verdict(&asked), Verdict::InstanceGone, "{reply:?}");
+    }
+}
+
+fn certified(certificate: fn(&str) -> Certificate) -> Unanswered {
+    let server = Server::start(Behaviour {
+        certificate,
+        ..Behaviour::new(plain)
+    });
+    let asked = ask(&direct(&server), question_at(&server));
+    assert!(server.requests().is_empty(), "something was sent");
+    unanswered(asked)
+}
+
+#[test]
+fn certificates_are_always_checked() {
+    for (certificate, words) in [
+        (
+            (|_| Certificate::Expired) as fn(&str) -> Certificate,
+            "has expired",
+        ),
+        (|_| Certificate::NotYet, "is not valid yet"),
+        (|_| Certificate::WrongName, "is for another host"),
+        (|_| Certificate::SelfSigned, "nobody who is trusted"),
+        (|_| Certificate::Stranger, "nobody who is trusted"),
+    ] {
+        let unanswered = certified(certificate);
+        assert_eq!(unanswered.why, Why::Untrusted);
+        assert!(unanswered.detail.contains(words), "{}", unanswered.detail);
+    }
+    // Without the file, its authority is a stranger.
+    let server = Server::start(Behaviour::new(plain));
+    let mut settings = direct(&server);
+    settings.ca_file = None;
+    assert_eq!(why(&ask(&settings, question_at(&server))), Why::Untrusted);
+    // The certificate of the name, not of the address that is connected to.
+    let server = Server::start(Behaviour {
+        certificate: |name| match name {
+            "evil.example" => Certificate::WrongName,
+            _ => Certificate::Valid,
+        },
+        ..Behaviour::new(plain)
+    });
+    let came = ask_all(
+        &through(&server),
+        vec![question(1, "evil.example"), question(2, "m.example")],
+    );
+    assert_eq!(why(&came.asked[0]), Why::Untrusted);
+    assert_eq!(verdict(&came.asked[1]), Verdict::Works);
+    assert!(!server.has_arrived("token-of-1", ""));
+}
+
+#[test]
+fn a_file_without_certificates_is_refused() {
+    let server = Server::start(Behaviour::new(plain));
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("empty.pem", ""),
+        ("words.pem", "hello"),
+        (
+            "broken.pem",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let mut settings = direct(&server);
+        settings.ca_file = Some(path);
+        let error = Client::new(&settings).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
+    let mut settings = direct(&server);
+    settings.ca_file = Some(folder.path().join("missing.pem"));
+    let error = Client::new(&settings).unwrap_err();
+    assert!(error.to_string().contains("missing.pem"), "{error}");
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+#[test]
+fn a_port_where_nobody_listens_refuses() {
+    let server = Server::start(Behaviour::new(plain));
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut question = question_at(&server);
+    question.base_url = Some(free.to_string());
+    let unanswered = unanswered(ask(&direct(&server), question));
+    assert_eq!(unanswered.why, Why::Unreachable);
+    assert!(
+        unanswered.detail.contains("refuses"),
+        "{}",
+        unanswered.detail
+    );
+}
+
+#[test]
+fn a_proxy_that_does_not_connect_is_told() {
+    let server = Server::start(Behaviour {
+        refused: vec!["gone.example".to_owned()],
+        ..Behaviour::new(plain)
+    });
+    let questions = vec![question(1, "gone.example"), question(2, "m.example")];
+    let came = ask_all(&through(&server), questions);
+    let unanswered = unanswered(came.asked[0].clone());
+    assert_eq!(unanswered.why, Why::Unreachable);
+    assert!(unanswered.detail.contains("502"), "{}", unanswered.detail);
+    assert_eq!(verdict(&came.asked[1]), Verdict::Works);
+}
+
+/// A name that getaddrinfo refuses without asking anybody: its label is too long.
+fn nowhere(number: u16) -> Question {
+    Question {
+        base_url: Some(format!("{}{number}.invalid", "a".repeat(64))),
+        ..question(number, "m.example")
+    }
+}
+
+#[test]
+fn no_such_host_is_believed_once_any_host_was_found() {
+    let server = Server::start(Behaviour::new(plain));
+    let settings = direct(&server);
+    let came = ask_all(
+        &settings,
+        vec![nowhere(2), question_at(&server), nowhere(3)],
+    );
+    let gone = answered(came.asked[0].clone());
+    assert_eq!(gone.verdict, Verdict::InstanceGone);
+    assert_eq!(gone.words.as_deref(), Some("no such host"));
+    assert_eq!(verdict(&came.asked[1]), Verdict::Works);
+    assert_eq!(verdict(&came.asked[2]), Verdict::InstanceGone);
+
+    // Offline.
+    let came = ask_all(&settings, vec![nowhere(2), nowhere(3)]);
+    for asked in came.asked {
+        let unanswered = unanswered(asked);
+        assert_eq!(unanswered.why, Why::Unreachable);
+        assert!(
+            unanswered.detail.contains("offline"),
+            "{}",
+            unanswered.detail
+        );
+    }
+    assert_eq!(verdict(&ask(&settings, nowhere(2))), Verdict::InstanceGone);
+}
+
+#[test]
+fn a_token_that_no_header_can_hold_is_not_sent() {
+    let server = Server::start(Behaviour::new(plain));
+    let long = "x".repeat(9 << 10);
+    for token in ["a\r\nX-Evil: 1", "", "ä", long.as_str()] {
+        let mut question = question_at(&server);
+        question.access_token = token.into();
+        let unanswered = unanswered(ask(&direct(&server), question));
+        assert_eq!(unanswered.why, Why::NotUnderstood);
+        assert!(!unanswered.detail.contains("Evil"), "{}", unanswered.detail);
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_fault_of_ours_keeps_nobody_waiting() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let server = Server::start(Behaviour::new(plain));
+    let client = Client::new(&direct(&server)).unwrap();
+    let questions = (0..10).map(|number| Question {
+        base_url: Some(server.authority()),
+        ..question(number, "m.example")
+    });
+    let calls = AtomicUsize::new(0);
+    let now = || match calls.fetch_add(1, Ordering::SeqCst) {
+        3 => panic!("a clock that breaks"),
+        _ => Timestamp::UNIX_EPOCH,
+    };
+    let (mut worked, mut broken) = (0, 0);
+    let heard = verify(&client, questions.collect(), &now, &Silent, |event| {
+        match event {
+            Event::Asked(_, Asked::Answered(_)) => worked += 1,
+            Event::Asked(_, Asked::Unanswered(_)) => broken += 1,
+            Event::Waits { .. } => {}
+        }
+        Ok::<(), Infallible>(())
+    });
+    let Ok(()) = heard;
+    assert_eq!((worked, broken), (9, 1));
+}

@@ -1,0 +1,260 @@
+//! Which host is asked, and that no other one gets a token.
+
+use super::*;
+use instance::{Behaviour, Way};
+
+const HOST_META: &str = "/.well-known/host-meta";
+const WEBFINGER: &str = "/.well-known/webfinger";
+const WEB: &str = "social.m.example";
+
+fn xrd(host: &str) -> Reply {
+    let xml = format!(
+        r#"<?xml version="1.0"?><XRD xmlns="http://docs.oasis-open.org/ns/xri/xrd-1.0"><Link rel="lrdd" template="https://{host}{WEBFINGER}?resource={{uri}}"/></XRD>"#
+    );
+    Reply::text(200, "application/xrd+xml; charset=utf-8", &xml)
+}
+
+/// Asks about a token of `m.example`; `other` answers what the API of `social.m.example` doesn't.
+fn asked(other: fn(&Request) -> Option<Reply>) -> (Asked, Server) {
+    let server = Server::start(Behaviour::new(move |request| {
+        let elsewhere = |request: &Request| match (request.host.as_str(), request.path()) {
+            (WEB, "/api/v2/instance") => Reply::sample("instance-v2"),
+            ("m.example", ACCOUNT) => Reply::html(404),
+            _ => plain(request),
+        };
+        other(request).unwrap_or_else(|| elsewhere(request))
+    }));
+    let asked = ask(&through(&server), question(1, "m.example"));
+    for request in server.requests() {
+        assert_ne!(request.way, Way::Plain);
+        let is_api = [ACCOUNT, APP].contains(&request.path());
+        assert_eq!(request.token().is_some(), is_api, "{}", request.target);
+    }
+    (asked, server)
+}
+
+fn sent_to(server: &Server) -> Vec<String> {
+    let to = server.with_token().into_iter();
+    to.map(|line| line.split(' ').next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_instance_itself_where_nothing_names_another() {
+    for other in [
+        (|r: &Request| (r.path() == ACCOUNT).then(|| Reply::sample("account-ok")))
+            as fn(&Request) -> Option<Reply>,
+        |r| match r.path() {
+            HOST_META => Some(xrd("m.example")),
+            ACCOUNT => Some(Reply::sample("account-ok")),
+            _ => None,
+        },
+        |r| match r.path() {
+            HOST_META => Some(Reply::html(200)),
+            WEBFINGER => Some(Reply::html(404)),
+            ACCOUNT => Some(Reply::sample("account-ok")),
+            _ => None,
+        },
+        // A redirect of host-meta to a login page says nothing.
+        |r| match (r.host.as_str(), r.path()) {
+            (_, HOST_META) => Some(Reply::redirect("https://evil.example/login")),
+            (_, ACCOUNT) => Some(Reply::sample("account-ok")),
+            _ => None,
+        },
+    ] {
+        let (asked, server) = asked(other);
+        assert_eq!(verdict(&asked), Verdict::Works);
+        assert_eq!(sent_to(&server), ["m.example"]);
+        assert!(!server.has_arrived("", "evil.example"));
+    }
+}
+
+#[test]
+fn the_host_that_host_meta_names_where_it_agrees() {
+    for other in [
+        (|r: &Request| (r.path() == HOST_META).then(|| xrd(WEB))) as fn(&Request) -> Option<Reply>,
+        // Only the older API says who it is.
+        |r| match r.path() {
+            HOST_META => Some(xrd(WEB)),
+            "/api/v2/instance" => Some(Reply::html(404)),
+            "/api/v1/instance" => Some(Reply::sample("instance-v1")),
+            _ => None,
+        },
+        // By a redirect to the same path.
+        |r| match (r.host.as_str(), r.path()) {
+            ("m.example", HOST_META) => Some(Reply::redirect(
+                "https://social.m.example/.well-known/host-meta",
+            )),
+            (WEB, HOST_META) => Some(xrd(WEB)),
+            _ => None,
+        },
+        // By WebFinger.
+        |r| {
+            let own = r#"{"links":[{"rel":"self","href":"https://social.m.example/users/alice"}]}"#;
+            (r.target == "/.well-known/webfinger?resource=acct:alice@m.example")
+                .then(|| Reply::json(200, own))
+        },
+        // By a redirect of WebFinger, as Mastodon's manual tells one to set it up.
+        |r| match (r.host.as_str(), r.path()) {
+            ("m.example", WEBFINGER) => {
+                Some(Reply::redirect(&format!("https://{WEB}{}", r.target)))
+            }
+            _ => None,
+        },
+    ] {
+        let (asked, server) = asked(other);
+        assert_eq!(verdict(&asked), Verdict::Works);
+        assert_eq!(sent_to(&server), [WEB]);
+    }
+}
+
+#[test]
+fn no_host_that_does_not_agree_gets_a_token() {
+    for (other, why) in [
+        (
+            (|r: &Request| match (r.host.as_str(), r.path()) {
+                ("m.example", HOST_META) => Some(xrd("evil.example")),
+                ("evil.example", "/api/v2/instance") => {
+                    Some(Reply::json(200, r#"{"domain":"evil.example"}"#))
+                }
+                ("evil.example", "/api/v1/instance") => {
+                    Some(Reply::json(200, r#"{"uri":"evil.example"}"#))
+                }
+                _ => None,
+            }) as fn(&Request) -> Option<Reply>,
+            Why::NotUnderstood,
+        ),
+        (
+            |r| match (r.host.as_str(), r.path()) {
+                ("m.example", HOST_META) => Some(Reply::redirect(
+                    "https://evil.example/.well-known/host-meta",
+                )),
+                ("evil.example", HOST_META) => Some(xrd("evil.example")),
+                ("evil.example", _) => Some(Reply::json(200, "{}")),
+                _ => None,
+            },
+            Why::Redirected,
+        ),
+    ] {
+        let (asked, server) = asked(other);
+        let unanswered = unanswered(asked);
+        assert_eq!(unanswered.why, why);
+        let detail = unanswered.detail;
+        assert!(
+            detail.contains("m.example") && detail.contains("evil.example"),
+            "{detail}"
+        );
+        assert!(server.with_token().is_empty());
+    }
+}
+
+#[test]
+fn a_redirect_to_plain_http_is_never_followed() {
+    let (asked, server) = asked(|r| match (r.host.as_str(), r.path()) {
+        ("m.example", HOST_META) => Some(Reply::redirect(
+            "http://social.m.example/.well-known/host-meta",
+        )),
+        ("m.example", ACCOUNT) => Some(Reply::redirect(&format!(
+            "http://social.m.example{}",
+            r.target
+        ))),
+        _ => None,
+    });
+    let unanswered = unanswered(asked);
+    assert_eq!(unanswered.why, Why::Redirected);
+    assert!(
+        unanswered.detail.contains("http://social.m.example"),
+        "{}",
+        unanswered.detail
+    );
+    assert_eq!(sent_to(&server), ["m.example"]);
+}
+
+#[test]
+fn no_redirect_is_followed_with_a_token() {
+    let listener = Server::start(Behaviour::new(plain));
+    for (location, shown) in [
+        (
+            format!("https://{}/x", listener.authority()),
+            format!("https://{}", listener.authority()),
+        ),
+        (
+            format!("http://{}/x", listener.authority()),
+            format!("http://{}", listener.authority()),
+        ),
+        (
+            "https://u:p@evil.example/".to_owned(),
+            "somewhere".to_owned(),
+        ),
+    ] {
+        let server = Server::start(Behaviour::new(move |_| Reply::redirect(&location)));
+        let unanswered = unanswered(ask(&direct(&server), question_at(&server)));
+        assert_eq!(unanswered.why, Why::Redirected);
+        assert!(unanswered.detail.contains(&shown), "{}", unanswered.detail);
+        assert_eq!(server.requests().len(), 1);
+    }
+    assert!(listener.requests().is_empty());
+}
+
+#[test]
+fn an_address_of_the_records_own_is_used_if_it_is_https() {
+    let server = Server::start(Behaviour::new(plain));
+    let at = |base_url: String| {
+        let question = Question {
+            base_url: Some(base_url),
+            ..question(1, "m.example")
+        };
+        ask(&direct(&server), question)
+    };
+    let authority = server.authority();
+    assert_eq!(
+        verdict(&at(format!("https://{authority}/web/?x#y"))),
+        Verdict::Works
+    );
+    assert_eq!(verdict(&at(authority.clone())), Verdict::Works);
+    // Nothing but the two questions: no search.
+    assert_eq!(server.requests().len(), 2);
+
+    let plain = unanswered(at(format!("http://{authority}")));
+    assert!(plain.detail.contains("not HTTPS"), "{}", plain.detail);
+    let password = unanswered(at(format!("https://alice:hunter2@{authority}")));
+    assert!(!password.detail.contains("hunter2"), "{}", password.detail);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn addresses_of_ipv6_are_asked_too() {
+    match Server::start_on(std::net::Ipv6Addr::LOCALHOST.into(), Behaviour::new(plain)) {
+        Ok(server) => {
+            assert!(server.authority().starts_with("[::1]:"));
+            let asked = ask(&direct(&server), question_at(&server));
+            assert_eq!(verdict(&asked), Verdict::Works);
+        }
+        Err(error) => eprintln!("no IPv6 here, nothing was tested: {error}"),
+    }
+}
+
+#[test]
+fn an_instance_is_searched_for_once() {
+    let server = Server::start(Behaviour::new(|r| match (r.host.as_str(), r.path()) {
+        ("m.example", HOST_META) => xrd(WEB),
+        (WEB, "/api/v2/instance") => Reply::sample("instance-v2"),
+        _ => plain(r),
+    }));
+    let questions = (0..20)
+        .map(|number| question(number, "m.example"))
+        .collect();
+    let came = ask_all(&through(&server), questions);
+    assert!(
+        came.asked
+            .iter()
+            .all(|asked| verdict(asked) == Verdict::Works)
+    );
+    let searches = server.requests().into_iter();
+    let searches: Vec<_> = searches
+        .filter(|r| r.token().is_none() && r.way == Way::Tunnel)
+        .map(|r| r.target)
+        .collect();
+    assert_eq!(searches, [HOST_META, "/api/v2/instance"]);
+    assert_eq!(sent_to(&server).len(), 20);
+}
