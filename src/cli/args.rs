@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod asking;
 mod whole;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use tuskvault::{
     model::{Domain, Selector},
 };
 
+pub(crate) use asking::{Asking, Verify};
 pub(crate) use whole::{Compact, Forget, Kdf, Key, KeyCommand, Merge, NewKey, Rekey};
 
 /// Back up the OAuth tokens of Mastodon apps in a password-protected vault, with history.
@@ -107,6 +109,15 @@ pub(crate) struct Global {
     /// Show no progress
     #[arg(long, global = true)]
     pub(crate) no_progress: bool,
+    /// Ask no instance anything, whatever else is said
+    #[arg(
+        long,
+        global = true,
+        env = "TUSKVAULT_OFFLINE",
+        hide_env_values = true,
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
+    pub(crate) offline: bool,
     /// Acknowledge once that the vault is older than what this machine has seen
     #[arg(long, global = true)]
     pub(crate) accept_older: bool,
@@ -133,6 +144,7 @@ pub(crate) enum Command {
     Log(Log),
     Diff(Diff),
     Audit(Audit),
+    Verify(Verify),
     /// Say, without a password, when each source was last backed up and what is overdue
     #[command(
         after_help = "Examples:\n  tuskvault status\n  tuskvault status --json   # exit code 9 when something is overdue or suspicious"
@@ -265,6 +277,10 @@ pub(crate) struct Database {
 #[command(
     after_help = "Examples:\n  tuskvault restore alice@m.example/toot --to toot\n  tuskvault restore alice@m.example/toot~1 --to toot   # the token before the current one\n  tuskvault restore alice@m.example --to dotenv --path bot/.env --as-of 2026-03-01\n  tuskvault restore tk_7f3a2c9d --to toot --dry-run\n  tuskvault restore alice@m.example/toot~1 --to postgres --env-file .env.production\n  tuskvault restore m.example --to postgres --all --as-of yesterday --dry-run\n  tuskvault restore m.example --to postgres --apps   # applications alone"
 )]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Restore {
     /// [USER@]INSTANCE[/APP] or tk_…, with ~N for the Nth token before
     pub(crate) selector: Selector,
@@ -288,6 +304,11 @@ pub(crate) struct Restore {
     /// Write although the client is running; it may write its own copy over it
     #[arg(long)]
     pub(crate) while_running: bool,
+    /// Ask the instances afterwards whether what was restored works
+    #[arg(long)]
+    pub(crate) verify: bool,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
     #[command(flatten)]
     pub(crate) database: Database,
     #[command(flatten)]
@@ -388,7 +409,7 @@ pub(crate) enum Format {
 /// List records
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  tuskvault list\n  tuskvault list '*@m.example' --all\n  tuskvault list --as-of 'yesterday' --json"
+    after_help = "Examples:\n  tuskvault list\n  tuskvault list '*@m.example' --all\n  tuskvault list --as-of 'yesterday' --json\n  tuskvault list --verified-before 30d\n  tuskvault list --broken --all"
 )]
 pub(crate) struct List {
     /// [USER@]INSTANCE[/APP] or tk_…, each part may hold *
@@ -399,6 +420,12 @@ pub(crate) struct List {
     /// Revoked, expired and gone ones too
     #[arg(long)]
     pub(crate) all: bool,
+    /// Only those about which no instance was asked since then, or ever
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) verified_before: Option<String>,
+    /// Only those that did not work when their instance was last asked
+    #[arg(long)]
+    pub(crate) broken: bool,
 }
 
 /// Show one record in full

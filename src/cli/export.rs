@@ -13,7 +13,7 @@ use tuskvault::{
         rails,
     },
     files::Staged,
-    model::{Keys, Record, Relation, Selector},
+    model::{Keys, Moment, Record, Relation, Row, Selector},
     storage::Access,
     vault::{self, AuditEvent, Query, RunRow, Vault},
 };
@@ -171,6 +171,8 @@ fn write(
 fn history(vault: &Vault, target: &mut Target<'_>) -> Result<u64, Failure> {
     let mut runs = vault.runs()?;
     runs.sort_by_key(|run| (run.effective_at, run.id));
+    // With the first run that holds a token comes what its instance answered about it.
+    let mut verified = vault.verified()?;
     for run in &runs {
         let head = RunLine {
             // A source of one instance is a server's database, whose row ids stay the same.
@@ -183,13 +185,24 @@ fn history(vault: &Vault, target: &mut Target<'_>) -> Result<u64, Failure> {
         };
         target.line(HistoryLine::Run(Box::new(head)).to_json())?;
         vault.run_rows(run.id, |row| {
+            let mut answers = Vec::new();
+            if let RunRow::Token(Row { key, body }) = &row {
+                let id = vault.token_id(&body.instance, body.access_token.expose());
+                if verified.remove(&id) {
+                    let told = vault.verifications(id, Moment::MAX)?.into_iter();
+                    answers.extend(told.map(|body| HistoryLine::Answer(Row { key: *key, body })));
+                }
+            }
             let line = match row {
                 RunRow::Account(row) => HistoryLine::Account(row),
                 RunRow::App(row) => HistoryLine::App(row),
                 RunRow::Token(row) => HistoryLine::Token(row),
                 RunRow::Gone(relation, key) => HistoryLine::Gone(relation_of(relation), key),
             };
-            target.line(line.to_json())
+            target.line(line.to_json())?;
+            answers
+                .iter()
+                .try_for_each(|answer| target.line(answer.to_json()))
         })?;
         target.line(HistoryLine::End(run.id).to_json())?;
     }

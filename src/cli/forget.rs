@@ -151,7 +151,9 @@ fn erase(session: &Session<'_>, args: &Forget, selector: &Selector) -> Result<Ex
                 .object(&RecordJson::new(record, Reveal::No))?;
         }
     } else {
-        session.output.line(&report::records(&records))?;
+        session
+            .output
+            .line(&report::records(&records, session.now))?;
     }
     let count = plural(records.len() as u64, "token");
     if session.global.dry_run {

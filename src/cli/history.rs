@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 use tuskvault::{
-    connectors::json::{RecordJson, Reveal},
-    model::{Moment, Source, Status},
+    connectors::json::{RecordJson, Reveal, VerifiedJson},
+    model::{Moment, Record, Source, Status, Verification},
     storage::Access,
     vault::{Event, EventKind, Kept, KeyHistory, Query, TokenHistory},
 };
@@ -16,6 +16,7 @@ use super::{
     output::shown,
     report,
     session::Session,
+    verdict,
 };
 
 pub(crate) fn run(session: &Session<'_>, args: &History) -> Result<Exit, Failure> {
@@ -51,6 +52,7 @@ pub(crate) fn run(session: &Session<'_>, args: &History) -> Result<Exit, Failure
             record: RecordJson::new(&token.record, Reveal::No),
             events: token.events.iter().map(EventJson::new).collect(),
             kept: token.kept.iter().map(KeptJson::new).collect(),
+            answers: token.answers.iter().map(VerifiedJson::new).collect(),
         })?;
     }
     for (at, key) in keys.iter().enumerate().filter(|_| !session.output.json) {
@@ -73,16 +75,15 @@ fn print(session: &Session<'_>, key: &KeyHistory) -> Result<(), Failure> {
         record,
         events,
         kept,
+        answers,
     } in &key.tokens
     {
         let status = report::status(record);
         session
             .output
             .line(&format!("  {}  {}", record.short_id(), shown(&status)))?;
-        for event in events {
-            session
-                .output
-                .line(&format!("    {}", shown(&sentence(event))))?;
+        for line in story(record, events, answers) {
+            session.output.line(&format!("    {}", shown(&line)))?;
         }
         for kept in kept {
             let line = line(kept.last_seen, "still there", kept.run, &kept.source);
@@ -93,6 +94,32 @@ fn print(session: &Session<'_>, key: &KeyHistory) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What sources and instances told, in time order. An answer that was given again and again is told once.
+fn story(record: &Record, events: &[Event], answers: &[Verification]) -> Vec<String> {
+    let mut lines: Vec<(Moment, String)> = events
+        .iter()
+        .map(|event| (event.at, sentence(event)))
+        .collect();
+    let same = |a: &Verification, b: &Verification| {
+        verdict::sentence(a, &record.instance) == verdict::sentence(b, &record.instance)
+    };
+    for answers in answers.chunk_by(same) {
+        let (Some(first), Some(last)) = (answers.first(), answers.last()) else {
+            continue;
+        };
+        let again = match answers.len() {
+            1 => String::new(),
+            count => format!(", {count} times until {}", report::time(last.at)),
+        };
+        let what = verdict::sentence(first, &record.instance);
+        let at = report::time(first.at);
+        let line = format!("{at}  verified: {what}{again}");
+        lines.push((Moment::from(first.at), line));
+    }
+    lines.sort_by_key(|(at, _)| *at);
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 fn sentence(event: &Event) -> String {
@@ -117,6 +144,7 @@ struct TokenJson<'a> {
     record: RecordJson<'a>,
     events: Vec<EventJson<'a>>,
     kept: Vec<KeptJson<'a>>,
+    answers: Vec<VerifiedJson<'a>>,
 }
 
 #[derive(Serialize)]

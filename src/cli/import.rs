@@ -255,6 +255,8 @@ fn import_history(session: &Session<'_>, path: &Path, material: &[u8]) -> Result
         };
         if known.iter().any(is_same) {
             skipped += 1;
+            // Its tokens may have been asked about since it was taken over.
+            vault.import_answers(snapshot)?;
             continue;
         }
         let context = ImportContext {

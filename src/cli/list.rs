@@ -2,9 +2,9 @@
 
 use tuskvault::{
     connectors::json::{RecordJson, Reveal},
-    model::Selector,
+    model::{Moment, Record, Selector},
     storage::Access,
-    vault::Query,
+    vault::{Query, Vault},
 };
 
 use super::{
@@ -23,16 +23,21 @@ pub(crate) fn run(session: &Session<'_>, args: &List) -> Result<Exit, Failure> {
         at,
         all: args.all,
     };
+    let wanted = Wanted::new(session, args, &vault)?;
     let mut seen = 0_u64;
     if session.output.json && query.selector.back == 0 {
         // One at a time: a server's vault has millions.
         vault.records(&query, |record| {
+            if !wanted.takes(&record) {
+                return Ok(());
+            }
             seen += 1;
             session.output.object(&RecordJson::new(&record, Reveal::No))
         })?;
         return finish(session, args, seen, &vault, &query);
     }
-    let records = session.records(&vault, &query)?;
+    let mut records = session.records(&vault, &query)?;
+    records.retain(|record| wanted.takes(record));
     seen += records.len() as u64;
     for record in records.iter().filter(|_| session.output.json) {
         session
@@ -40,7 +45,9 @@ pub(crate) fn run(session: &Session<'_>, args: &List) -> Result<Exit, Failure> {
             .object(&RecordJson::new(record, Reveal::No))?;
     }
     if !session.output.json && !records.is_empty() {
-        session.output.line(&report::records(&records))?;
+        session
+            .output
+            .line(&report::records(&records, session.now))?;
         for record in &records {
             for sentence in &record.disagreements {
                 session
@@ -52,14 +59,42 @@ pub(crate) fn run(session: &Session<'_>, args: &List) -> Result<Exit, Failure> {
     finish(session, args, seen, &vault, &query)
 }
 
+/// What the answers of instances must be.
+struct Wanted {
+    verified_before: Option<Moment>,
+    broken: bool,
+}
+
+impl Wanted {
+    fn new(session: &Session<'_>, args: &List, vault: &Vault) -> Result<Self, Failure> {
+        let before = args.verified_before.as_ref();
+        let before = before.map(|when| session.since(when, vault)).transpose()?;
+        Ok(Self {
+            verified_before: before,
+            broken: args.broken,
+        })
+    }
+
+    fn takes(&self, record: &Record) -> bool {
+        let answer = record.verified.as_ref();
+        let is_old = |before| answer.is_none_or(|answer| Moment::from(answer.at) < before);
+        self.verified_before.is_none_or(is_old)
+            && (!self.broken || answer.is_some_and(|answer| !answer.verdict.is_good()))
+    }
+}
+
 fn finish(
     session: &Session<'_>,
     args: &List,
     seen: u64,
-    vault: &tuskvault::vault::Vault,
+    vault: &Vault,
     query: &Query<'_>,
 ) -> Result<Exit, Failure> {
     if seen > 0 {
+        return Ok(Exit::Done);
+    }
+    if args.broken || args.verified_before.is_some() {
+        session.output.note("no token is so");
         return Ok(Exit::Done);
     }
     if let Some(selector) = &args.selector {

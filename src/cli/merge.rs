@@ -64,8 +64,9 @@ pub(crate) fn run(session: &Session<'_>, args: &Merge) -> Result<Exit, Failure> 
     let (merged, done) = merge_vaults(vault, &others, !args.no_prev, now, &bars)?;
     session.remember_rewritten(&done.file);
     session.output.note(&format!(
-        "{} and {} of the audit log came into {}; the other {} as {} and can be removed",
+        "{}{} and {} of the audit log came into {}; the other {} as {} and can be removed",
         plural(merged.runs(), "run"),
+        answers(merged.answers),
         entries(merged.audit_entries),
         path.display(),
         if others.len() == 1 {
@@ -127,6 +128,14 @@ fn tell(session: &Session<'_>, merged: &Merged) -> Result<(), Failure> {
     session.output.line(&text(&table))
 }
 
+fn answers(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        1 => ", 1 answer of an instance".to_owned(),
+        count => format!(", {count} answers of instances"),
+    }
+}
+
 fn entries(count: u64) -> String {
     match count {
         1 => "1 entry".to_owned(),
@@ -156,6 +165,7 @@ fn summary(
             "merged": files.collect::<Vec<_>>(),
             "runs": merged.runs(),
             "audit_entries": merged.audit_entries,
+            "answers": merged.answers,
             "previous": previous.map(|path| path.display().to_string()),
         }))?;
     }

@@ -39,6 +39,9 @@ mod session;
 mod show;
 mod state;
 mod status;
+mod verdict;
+#[cfg_attr(not(feature = "online"), path = "verify/lacking.rs")]
+mod verify;
 
 use std::panic::{self, AssertUnwindSafe};
 
@@ -63,6 +66,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Log(args) => log::run(&session, &args),
         Command::Diff(args) => diff::run(&session, &args),
         Command::Audit(args) => audit::run(&session, &args),
+        Command::Verify(args) => verify::run(&session, &args),
         Command::Status => status::run(&session),
         Command::Check => check::run(&session),
         Command::Key(args) => key::run(&session, &args.command),

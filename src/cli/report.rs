@@ -11,6 +11,7 @@ use super::{
     error::{Exit, Failure},
     machine::with_tildes,
     output::shown,
+    verdict,
 };
 
 /// A table with these headings. It fits the terminal: cells wrap, nothing is cut off.
@@ -40,9 +41,24 @@ pub(crate) fn text(table: &Table) -> String {
     lines.join("\n")
 }
 
-/// Records as a table.
-pub(crate) fn records(records: &[Record]) -> String {
-    let mut table = table(&["id", "account", "app", "status", "first seen", "in"]);
+/// Records as a table. What instances answered is a column where any was asked.
+pub(crate) fn records(records: &[Record], now: Timestamp) -> String {
+    let is_asked = records.iter().any(|record| record.verified.is_some());
+    let headings = [
+        "id",
+        "account",
+        "app",
+        "status",
+        "first seen",
+        "in",
+        "verified",
+    ];
+    let shown = if is_asked {
+        headings.len()
+    } else {
+        headings.len() - 1
+    };
+    let mut table = table(headings.get(..shown).unwrap_or_default());
     for record in records {
         let places: Vec<&str> = record
             .sightings
@@ -50,14 +66,17 @@ pub(crate) fn records(records: &[Record]) -> String {
             .filter(|sighting| sighting.gone_at.is_none())
             .map(|sighting| sighting.source.key.connector.as_str())
             .collect();
-        table.add_row(cells([
+        let key = record.key();
+        let row = [
             &*record.short_id(),
             &account(record),
-            record.key().app.as_deref().unwrap_or("?"),
+            key.app.as_deref().unwrap_or("?"),
             record.status.as_str(),
             &record.first_seen().map(time).unwrap_or_default(),
             &places.join(", "),
-        ]));
+            &verdict::of(record, now).unwrap_or_else(|| "never".to_owned()),
+        ];
+        table.add_row(cells(row.into_iter().take(shown)));
     }
     text(&table)
 }

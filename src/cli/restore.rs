@@ -19,9 +19,13 @@ use super::{
     output::shown,
     report,
     session::Session,
+    verify,
 };
 
 pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure> {
+    if args.verify {
+        verify::allowed(session)?;
+    }
     #[cfg(feature = "postgres")]
     if args.to == connectors::postgres::NAME {
         return super::restore_database::run(session, args);
@@ -34,7 +38,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
         Failure::usage(format!("\"{}\" can only be read", args.to))
             .hint(did_you_mean(&args.to, connectors::sinks()))
     })?;
-    let mut vault = session.open(session.access())?;
+    let (mut vault, credentials) = session.open_with_credentials(session.access())?;
     let mut records = records(session, &vault, args)?;
     leave_out_dead(&mut records, args)?;
     let path = target(args, connector, &records)?;
@@ -67,6 +71,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
     session.confirm(&format!("Write this into {}?", plan.target))?;
     // Before the file is touched: what can't be noted isn't done.
     session.audit(&mut vault, &event(&plan, &records))?;
+    drop(vault);
     let Outcome { backup, .. } = prepared.apply()?;
     if session.output.json {
         show(session, &plan, backup.as_ref())?;
@@ -76,7 +81,11 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
             .output
             .note(&format!("done; the former file is {}", backup.display()));
     }
-    Ok(exit(&plan))
+    if !args.verify {
+        return Ok(exit(&plan));
+    }
+    records.retain(|record| is_written(&plan, record));
+    verify::after_restore(session, args, (records, &credentials), exit(&plan))
 }
 
 /// An option that only a restore into the server's database knows.
@@ -227,17 +236,18 @@ fn missing(path: &Path, connector: &str, args: &Restore) -> Failure {
     Failure::new(Exit::BadSource, message).path(path).hint(hint)
 }
 
+fn is_written(plan: &Plan, record: &Record) -> bool {
+    plan.changes.iter().any(|change| {
+        change.id == record.id && matches!(change.action, Action::Insert | Action::Update)
+    })
+}
+
 fn event(plan: &Plan, records: &[Record]) -> AuditEvent {
-    let written = |record: &&Record| {
-        plan.changes.iter().any(|change| {
-            change.id == record.id && matches!(change.action, Action::Insert | Action::Update)
-        })
-    };
     AuditEvent::Restored {
         target: plan.target.clone(),
         ids: records
             .iter()
-            .filter(written)
+            .filter(|record| is_written(plan, record))
             .map(|record| record.id.to_base32())
             .collect(),
     }

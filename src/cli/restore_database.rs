@@ -6,7 +6,7 @@
 
 mod tell;
 
-use std::collections::HashMap;
+use std::{cell::RefCell, collections::HashMap};
 
 use jiff::Timestamp;
 use tuskvault::{
@@ -28,6 +28,7 @@ use super::{
     error::{Exit, Failure},
     report,
     session::Session,
+    verify,
 };
 
 use tell::{counts, left_out, short};
@@ -38,7 +39,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
     let settings = database::target(session, &args.database)?.settings;
     // Before the vault is opened: who can't get in shall not be asked for a passphrase.
     let mut client = postgres::connect(&settings)?;
-    let mut vault = session.open(session.access())?;
+    let (mut vault, credentials) = session.open_with_credentials(session.access())?;
     let query = Query {
         selector: &args.selector,
         at: session.moment(args.as_of.as_ref(), &vault)?,
@@ -84,8 +85,12 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
         revoked_since,
         options,
         location: settings.location(),
+        done: RefCell::default(),
     };
-    job.run(&mut vault, &mut client)
+    let exit = job.run(&mut vault, &mut client)?;
+    let records = job.to_be_asked_about(&vault)?;
+    drop(vault);
+    verify::after_restore(session, args, (records, &credentials), exit)
 }
 
 /// Options that don't go together.
@@ -125,6 +130,8 @@ struct Job<'j> {
     revoked_since: HashMap<TokenId, Timestamp>,
     options: Options,
     location: String,
+    /// What was done, once it is.
+    done: RefCell<Option<AuditEvent>>,
 }
 
 /// What one pass came to.
@@ -185,6 +192,7 @@ impl Job<'_> {
         let event = self.event(&mut restore, &pass)?;
         session.audit(vault, &event)?;
         restore.commit()?;
+        self.done.replace(Some(event));
         session
             .output
             .note(&format!("done: {}", counts(&pass.summary, self.what())));
@@ -432,6 +440,29 @@ impl Job<'_> {
             target: self.target(),
             ids,
         })
+    }
+
+    /// The records that were restored, where instances are to be asked about them.
+    fn to_be_asked_about(&self, vault: &Vault) -> Result<Vec<Record>, Failure> {
+        if !self.args.verify {
+            return Ok(Vec::new());
+        }
+        match self.done.take() {
+            Some(AuditEvent::Restored { ids, .. }) => {
+                let ids = ids.iter().filter_map(|id| TokenId::least_with_prefix(id));
+                let records = ids.map(|id| vault.record(id, self.session.now.into()));
+                let records = records.collect::<Result<Vec<_>, _>>()?;
+                Ok(records.into_iter().flatten().collect())
+            }
+            Some(AuditEvent::RestoredMany { tokens: 1.., .. }) => {
+                self.session.output.warn(&format!(
+                    "more than {MOST_IDS} tokens were restored, and asking counts as use of each: nobody was asked; \
+                     `tuskvault verify SELECTOR` asks about some"
+                ));
+                Ok(Vec::new())
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     fn target(&self) -> String {

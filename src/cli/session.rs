@@ -104,12 +104,7 @@ impl<'o> Session<'o> {
         let path = self.vault_path()?;
         self.offer_conflict_copies(&path);
         let locked = match self.lock(&path, self.access()) {
-            Err(storage::Error::Io { source, .. })
-                if matches!(
-                    source.kind(),
-                    ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
-                ) =>
-            {
+            Err(error) if is_read_only(&error) => {
                 self.output.warn(
                     "the vault can't be written: that secrets were shown is not in its audit log",
                 );
@@ -118,6 +113,19 @@ impl<'o> Session<'o> {
             other => other?,
         };
         self.unlock(locked, &path).map(|(vault, _)| vault)
+    }
+
+    /// Opens the vault for writing once more, with what has opened it before; `None` where it can only be read.
+    #[cfg(feature = "online")]
+    pub(crate) fn reopen_to_write(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<Option<Vault>, Failure> {
+        match self.lock(&self.vault_path()?, Access::Write) {
+            Ok(locked) => Ok(Some(Vault::unlock(locked, credentials)?)),
+            Err(error) if is_read_only(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Opens the vault for writing; where there is none yet, makes one if the person agrees.
@@ -443,4 +451,13 @@ impl<'o> Session<'o> {
         }
         Err(Failure::new(Exit::Failed, "nothing was changed"))
     }
+}
+
+/// Whether a file can be read, at most.
+fn is_read_only(error: &storage::Error) -> bool {
+    matches!(
+        error,
+        storage::Error::Io { source, .. }
+            if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+    )
 }

@@ -14,6 +14,7 @@ use super::{
     output::shown,
     report,
     session::Session,
+    verdict,
 };
 
 pub(crate) fn run(session: &Session<'_>, args: &Show) -> Result<Exit, Failure> {
@@ -72,6 +73,7 @@ fn print(session: &Session<'_>, record: &Record, reveal: Reveal) -> Result<(), F
         ("status", report::status(record)),
         ("user", user),
     ];
+    lines.extend(verdict::in_full(record, session.now).map(|text| ("verified", text)));
     lines.extend(record.app.name.clone().map(|name| ("app", name)));
     let other_names = app
         .names

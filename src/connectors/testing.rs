@@ -223,6 +223,8 @@ pub(crate) fn records(snapshot: &Snapshot) -> Vec<Record> {
         seen.created_at = token.created_at;
         seen.expires_at = token.expires_at;
         seen.revoked_at = token.revoked_at;
+        let answer = snapshot.answers.iter().find(|(key, _)| *key == row.key);
+        seen.verified = answer.map(|(_, answer)| answer.clone());
         seen
     });
     tokens.collect()
@@ -257,5 +259,6 @@ pub(crate) fn record(instance: &str, user: Option<&str>, token: &str) -> Record 
         status: Status::Active,
         sightings: Vec::new(),
         disagreements: Vec::new(),
+        verified: None,
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use data_encoding::BASE32_NOPAD;
 use jiff::Timestamp;
 
-use super::{Domain, Scopes, Secret, Source};
+use super::{Domain, Scopes, Secret, Source, Verification};
 
 /// The identity of a token in one vault: a keyed digest of (instance, access token). It says nothing outside it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -206,6 +206,8 @@ pub struct Record {
     pub sightings: Vec<Sighting>,
     /// Fields in which two sources disagree, one sentence each, without secrets.
     pub disagreements: Vec<String>,
+    /// What its instance answered when it was last asked about it, up to the moment.
+    pub verified: Option<Verification>,
 }
 
 impl Record {

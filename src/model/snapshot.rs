@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Completeness, Domain, Scope, Scopes, Secret, SourceKey};
+use super::{Completeness, Domain, Scope, Scopes, Secret, SourceKey, Verification};
 
 /// A registered OAuth client (Doorkeeper's application). Unknown is `None`, never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +157,8 @@ pub struct Snapshot {
     pub accounts: Vec<Row<Account>>,
     /// Tokens, in any order, keys unique. A client's store is small: held as a whole on purpose.
     pub tokens: Vec<Row<Token>>,
+    /// What instances answered about tokens, by row key: material of another vault tells that.
+    pub answers: Vec<(u64, Verification)>,
     /// What could not be imported, and what to know.
     pub warnings: Vec<Warning>,
     index: Indexes,
@@ -174,6 +176,7 @@ impl Snapshot {
             apps: Vec::new(),
             accounts: Vec::new(),
             tokens: Vec::new(),
+            answers: Vec::new(),
             warnings: Vec::new(),
             index: Indexes::default(),
         }
@@ -181,11 +184,12 @@ impl Snapshot {
 
     /// Adds a token with its app and account; equal apps and accounts are shared. Pass `account: None` for an
     /// application's own token. `token.app` and `token.account` are set here. The same row twice is kept once.
-    pub fn add(&mut self, app: App, account: Option<Account>, mut token: Token) {
+    /// Answers the token's row key.
+    pub fn add(&mut self, app: App, account: Option<Account>, mut token: Token) -> u64 {
         token.app = Some(self.index.apps.intern(&mut self.apps, app));
         token.account =
             account.map(|account| self.index.accounts.intern(&mut self.accounts, account));
-        self.index.tokens.intern(&mut self.tokens, token);
+        self.index.tokens.intern(&mut self.tokens, token)
     }
 
     /// Adds an account by itself (the owner of an app) and returns its row key; an equal one is shared.

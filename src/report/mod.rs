@@ -147,6 +147,8 @@ pub enum FindingKind {
     OneSource,
     /// Live tokens whose app's secret is in no source: they can be restored, but not revoked.
     NoAppSecret,
+    /// Live tokens that did not work when their instance was last asked.
+    NotWorking,
     /// Tokens that a source calls revoked.
     Revoked,
     /// Tokens whose time is over.

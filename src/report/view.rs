@@ -411,6 +411,11 @@ fn told(kind: FindingKind) -> (&'static str, &'static str, &'static str) {
             "They can be restored, but not revoked by who has only the vault.",
             "First seen",
         ),
+        FindingKind::NotWorking => (
+            "Live tokens that did not work",
+            "No source calls them revoked, but when their instance was last asked it would not take them.",
+            "Asked",
+        ),
         FindingKind::Revoked => (
             "Revoked tokens",
             "A source says that they were revoked. They are kept, and not restored unless asked for.",

@@ -23,6 +23,7 @@ use super::{
     run,
     store::{self, Store, TABLE, tag},
     story::{self, Story, encoded},
+    verified,
 };
 
 /// A source of the new contents.
@@ -49,13 +50,23 @@ pub(super) struct Erased {
     pub(super) accounts: HashSet<(SourceId, u64)>,
 }
 
-/// Writes into an empty database: keys, audit log and bookmarks as `base` has them, and these sources.
+/// What is added beside the sources.
+#[derive(Default)]
+pub(super) struct Beside {
+    /// Answers of instances, about tokens by their ids in the new contents.
+    pub(super) answers: Vec<verified::Row>,
+    /// Entries of the audit log.
+    pub(super) entries: Vec<(Timestamp, Actor, AuditEvent)>,
+}
+
+/// Writes into an empty database: keys, audit log, answers of instances and bookmarks as `base` has them, and these
+/// sources.
 pub(super) fn write(
     database: &Database,
     (base, keys): (Store<'_>, &VaultKeys),
     sources: Vec<NewSource<'_>>,
     erased: &Erased,
-    entries: &[(Timestamp, Actor, AuditEvent)],
+    beside: Beside,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     let mut transaction = database.begin_write()?;
@@ -86,8 +97,10 @@ pub(super) fn write(
     }
     insert(&transaction, index::by_name(), &mut contents.names)?;
     insert(&transaction, index::by_digest(), &mut contents.digests)?;
-    for (at, actor, event) in entries {
-        audit::append(&transaction, &keys.audit, event, actor, *at)?;
+    verified::take_over(&transaction, base, |id| !erased.tokens.contains(&id))?;
+    verified::add(&transaction, beside.answers)?;
+    for (at, actor, event) in beside.entries {
+        audit::append(&transaction, &keys.audit, &event, &actor, at)?;
     }
     transaction.commit()?;
     Ok(())

@@ -108,6 +108,17 @@ pub enum AuditEvent {
         /// How many tokens.
         tokens: u64,
     },
+    /// Instances were asked whether tokens work.
+    Verified {
+        /// The selector; `None` = every token.
+        selector: Option<String>,
+        /// How many work.
+        good: u64,
+        /// How many don't, or as somebody else.
+        bad: u64,
+        /// About how many there was no answer.
+        unanswered: u64,
+    },
 }
 
 impl AuditEvent {
@@ -135,6 +146,7 @@ impl AuditEvent {
             Self::Merged { .. } => "merged",
             Self::FromMerged { event, .. } => event.as_str(),
             Self::Forgot { .. } => "forgot",
+            Self::Verified { .. } => "verified",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    model::{Moment, Relation, Run, SourceId},
+    model::{Moment, Relation, Run, SourceId, TokenId},
     progress::Progress,
 };
 
@@ -15,6 +15,7 @@ use super::{
     reader::Reader,
     rows::Body,
     story::{self, Step, Stories},
+    verified,
 };
 
 /// What a check found.
@@ -96,6 +97,7 @@ impl Vault {
         }
         progress.finish();
         index_entries(&reader, report)?;
+        answers(&reader, report)?;
         report.audit_entries = log.len() as u64;
         for problem in log.iter().filter_map(problem_of) {
             report.problem(problem);
@@ -291,6 +293,23 @@ fn index_entries(reader: &Reader<'_>, report: &mut CheckReport) -> Result<(), Er
             report.problem(format!(
                 "the index by name names account row {} of source {}",
                 entry.row, entry.source
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Every answer of an instance can be read, is about a token that is here, and is found by the user that it tells.
+fn answers(reader: &Reader<'_>, report: &mut CheckReport) -> Result<(), Error> {
+    let store = reader.store();
+    let users: HashSet<_> = verified::by_user().scan(store).collect::<Result<_, _>>()?;
+    for row in verified::space().scan(store) {
+        let row = row?;
+        let is_found = row.by_user()?.is_none_or(|user| users.contains(&user));
+        if !is_found || !verified::is_known(store, row.id)? {
+            report.problem(format!(
+                "an answer about {} is missing in an index, or is about no token",
+                row.id.short(TokenId::LEAST_DIGITS)
             ));
         }
     }

@@ -13,7 +13,7 @@ use crate::{
 
 use super::{
     AuditEvent, Error, Rewritten, Vault,
-    anew::{self, Erased, NewRun, NewSource},
+    anew::{self, Beside, Erased, NewRun, NewSource},
     bodies::{AppBody, Packed, TokenBody},
     fold::each_row,
     ids::TokenIds,
@@ -180,7 +180,10 @@ impl Vault {
             (reader.store(), &self.keys),
             sources,
             &erased,
-            &[(now, actor.clone(), event)],
+            Beside {
+                entries: vec![(now, actor.clone(), event)],
+                ..Beside::default()
+            },
             progress,
         )
     }

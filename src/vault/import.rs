@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::model::{
-    Account, Actor, App, Completeness, Keys, Moment, Row, RowSink, Run, Snapshot, Token, TokenRow,
+    Account, Actor, App, Completeness, Keys, Moment, Row, RowSink, Run, Snapshot, Token, TokenId,
+    TokenRow,
 };
 
-use super::{Error, RunStart, Vault};
+use super::{Error, RunStart, Vault, verified};
 
 /// Who records a snapshot, when, and how.
 #[derive(Debug, Clone)]
@@ -46,6 +47,7 @@ impl Vault {
     /// # Errors
     /// As [`super::RunWriter::finish`].
     pub fn import(&mut self, snapshot: &Snapshot, context: &ImportContext) -> Result<Run, Error> {
+        let answers = self.answers_in(snapshot)?;
         let keyed = self.keyed(snapshot);
         let snapshot = keyed.as_ref().unwrap_or(snapshot);
         let mut run = self.begin_run(RunStart {
@@ -78,10 +80,44 @@ impl Vault {
         for row in sorted(&snapshot.tokens) {
             run.token(row.key, &token_row(&row.body))?;
         }
+        run.add_answers(answers);
         run.finish(match snapshot.completeness {
             Completeness::Complete => Completeness::Complete,
             Completeness::Partial => Completeness::Partial,
         })
+    }
+
+    /// Keeps the answers of instances alone that a snapshot tells of tokens which are here: of a run that is known.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], or when the vault can't be written.
+    pub fn import_answers(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        let answers = self.answers_in(snapshot)?;
+        if answers.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.begin_write()?;
+        verified::add(&transaction, answers)?;
+        self.commit(transaction)
+    }
+
+    fn answers_in(&self, snapshot: &Snapshot) -> Result<Vec<verified::Row>, Error> {
+        if snapshot.answers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = snapshot.tokens.iter().map(|row| {
+            let Token {
+                instance,
+                access_token,
+                ..
+            } = &row.body;
+            (row.key, self.token_id(instance, access_token.expose()))
+        });
+        let ids: HashMap<u64, TokenId> = ids.collect();
+        let answers = snapshot.answers.iter();
+        answers
+            .filter_map(|(key, answer)| Some(verified::Row::new(*ids.get(key)?, answer)))
+            .collect()
     }
 
     /// The snapshot with keys that stay the same from run to run; `None` when it has them.

@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use redb::Database;
 
 use crate::{
-    model::{Actor, Domain, Moment, Run, Source, SourceId, SourceKey},
+    model::{Actor, Domain, Moment, Run, Source, SourceId, SourceKey, TokenId},
     progress::Progress,
 };
 
 use super::{
     AuditEvent, AuditLink, Error, Rewritten, Vault,
-    anew::{self, Erased, NewRun, NewSource},
+    anew::{self, Beside, Erased, NewRun, NewSource},
     audit::{self, TakenOver},
     bodies::{AccountBody, AppBody, TokenBody},
     facts::{AccountScope, tells_everything},
@@ -29,6 +29,7 @@ use super::{
     run,
     store::Store,
     story::Stories,
+    verified,
 };
 
 /// What a merge brings.
@@ -38,6 +39,8 @@ pub struct Merged {
     pub sources: Vec<MergedSource>,
     /// Entries of the other vaults' audit logs that come.
     pub audit_entries: u64,
+    /// Answers of instances about tokens that come.
+    pub answers: u64,
     /// Files whose audit log has a broken link, and the first entry that does not follow.
     pub broken_logs: Vec<(String, u64)>,
 }
@@ -66,7 +69,7 @@ impl Merged {
 
     /// Whether nothing comes that is not here.
     pub fn is_nothing(&self) -> bool {
-        self.runs() == 0 && self.audit_entries == 0
+        self.runs() == 0 && self.audit_entries == 0 && self.answers == 0
     }
 }
 
@@ -85,7 +88,10 @@ pub(super) struct Union<'v> {
     pub(super) report: Merged,
     /// Entries of other audit logs to be taken over.
     entries: Vec<(Timestamp, Actor, AuditEvent)>,
+    /// Answers of instances to be taken over.
+    answers: Vec<verified::Row>,
     links: HashSet<[u8; 32]>,
+    taken: HashSet<(TokenId, i64)>,
 }
 
 /// A run on its way.
@@ -148,7 +154,9 @@ impl<'v> Union<'v> {
             sources: Vec::new(),
             report: Merged::default(),
             entries: Vec::new(),
+            answers: Vec::new(),
             links: HashSet::new(),
+            taken: HashSet::new(),
         };
         let numbers = numbered(&mut by_source);
         union.take_runs(by_source);
@@ -157,6 +165,11 @@ impl<'v> Union<'v> {
             let log = audit::links(reader.store(), &of.keys.audit);
             let log = log.collect::<Result<Vec<_>, Error>>()?;
             union.take_entries(vault, name, &log, &numbers);
+            if let (Some(base), Some(here)) = (vaults.get(BASE), readers.get(BASE))
+                && vault != BASE
+            {
+                union.take_answers(base, here, reader)?;
+            }
         }
         Ok(union)
     }
@@ -231,6 +244,34 @@ impl<'v> Union<'v> {
             }
             self.sources.push(new);
         }
+    }
+
+    /// Takes over what instances answered about tokens of another vault.
+    fn take_answers(
+        &mut self,
+        base: &Vault,
+        here: &Reader<'_>,
+        there: &Reader<'_>,
+    ) -> Result<(), Error> {
+        let mut known: Option<(TokenId, Option<TokenId>)> = None;
+        for row in verified::space().scan(there.store()) {
+            let row = row?;
+            let new = match known {
+                Some((id, new)) if id == row.id => new,
+                // An id says nothing outside its vault; the token does.
+                _ => there
+                    .token(row.id)?
+                    .map(|token| base.token_id(&token.instance, token.access_token.expose())),
+            };
+            known = Some((row.id, new));
+            let Some(new) = new else { continue };
+            let row = row.about(new);
+            if !verified::holds(here.store(), &row)? && self.taken.insert((row.id, row.at)) {
+                self.report.answers += 1;
+            }
+            self.answers.push(row);
+        }
+        Ok(())
     }
 
     /// Takes over the entries of a vault's audit log that are in none before it, as far as they can be read.
@@ -434,7 +475,7 @@ impl Vault {
         let readers = readers(&vaults)?;
         let union = Union::of(&vaults, &readers, &names(others))?;
         let base = readers.first().map(Reader::store).ok_or(Error::ReadOnly)?;
-        let (mut entries, report) = (union.entries, union.report);
+        let (mut entries, answers, report) = (union.entries, union.answers, union.report);
         let event = AuditEvent::Merged {
             files: others.iter().map(|other| other.name.clone()).collect(),
             runs: report.runs(),
@@ -445,7 +486,7 @@ impl Vault {
             (base, &self.keys),
             union.sources,
             &Erased::default(),
-            &entries,
+            Beside { answers, entries },
             progress,
         )?;
         Ok(report)

@@ -44,6 +44,7 @@ mod rows;
 mod run;
 mod store;
 mod story;
+mod verified;
 mod writer;
 
 #[cfg(test)]

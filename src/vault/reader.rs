@@ -206,6 +206,13 @@ impl Reader<'_> {
         Ok(found)
     }
 
+    /// The token of an id.
+    pub(super) fn token(&self, id: TokenId) -> Result<Option<Token>, Error> {
+        let place = self.find(id)?.places.into_iter().next();
+        let version = place.and_then(|place| place.versions.into_iter().next());
+        Ok(version.map(|version| version.body))
+    }
+
     /// Ids that begin with these characters of base32.
     pub(super) fn token_ids_with_prefix(&self, prefix: &str) -> Result<BTreeSet<TokenId>, Error> {
         let mut ids = BTreeSet::new();

@@ -23,6 +23,7 @@ pub(super) mod tag {
     pub(in super::super) const APPS: u8 = 16;
     pub(in super::super) const ACCOUNTS: u8 = 17;
     pub(in super::super) const TOKENS: u8 = 18;
+    pub(in super::super) const VERIFIED: u8 = 19;
     /// Added to a relation's tag for what became of its rows later.
     pub(in super::super) const LATER: u8 = 8;
     pub(in super::super) const TOKENS_BY_DIGEST: u8 = 32;
@@ -30,6 +31,7 @@ pub(super) mod tag {
     pub(in super::super) const ACCOUNTS_BY_NAME: u8 = 34;
     pub(in super::super) const TOUCHED: u8 = 35;
     pub(in super::super) const SEEN: u8 = 36;
+    pub(in super::super) const VERIFIED_BY_USER: u8 = 37;
 }
 
 /// A key and its value.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 mod forgetting;
 mod merging;
+mod verifying;
 
 use proptest::{collection::btree_map, prelude::*};
 use redb::backends::InMemoryBackend;

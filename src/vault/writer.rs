@@ -21,6 +21,7 @@ use super::{
     relation::{Noted, Of, Place, Relating, Verdict},
     run,
     store::Store,
+    verified,
 };
 
 /// What is known of a run before its rows come.
@@ -81,6 +82,8 @@ pub struct RunWriter<'v> {
     by_account: Vec<ByAccount>,
     symbols: Symbols,
     warnings: Vec<String>,
+    /// What instances answered, where the material tells it.
+    answers: Vec<verified::Row>,
     /// What the source's last run left, and what this one leaves.
     found: Option<Bookmark>,
     left: Option<Vec<u8>>,
@@ -147,6 +150,7 @@ impl Vault {
             by_account: Vec::new(),
             symbols: Symbols::default(),
             warnings: Vec::new(),
+            answers: Vec::new(),
             found,
             left: None,
             replaced: 0,
@@ -282,6 +286,11 @@ impl RunWriter<'_> {
         self.warnings.push(message.into());
     }
 
+    /// Keeps answers of instances about tokens of this run or of earlier ones.
+    pub(super) fn add_answers(&mut self, answers: Vec<verified::Row>) {
+        self.answers.extend(answers);
+    }
+
     /// Ends the run: everything of it becomes durable in one step. With [`Completeness::Complete`], known rows in scope
     /// that did not come end here, unless suspiciously many are missing.
     ///
@@ -308,6 +317,7 @@ impl RunWriter<'_> {
             index::by_account(source),
             &mut self.by_account,
         )?;
+        verified::add(&self.transaction, self.answers)?;
         let origin = self.start.origin.unwrap_or_else(|| Origin {
             recorded_at: self.start.now,
             actor: self.start.actor.clone(),

@@ -2,7 +2,7 @@
 
 use crate::home::Home;
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "init",
     "discover",
     "backup",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 22] = [
     "log",
     "diff",
     "audit",
+    "verify",
     "status",
     "check",
     "key",

@@ -79,5 +79,6 @@ fn record(instance: &str, user: Option<&str>, token: &str) -> Record {
         status: Status::Active,
         sightings: Vec::new(),
         disagreements: Vec::new(),
+        verified: None,
     }
 }

@@ -75,6 +75,20 @@ pub(super) fn sentence(event: &AuditEvent) -> String {
         AuditEvent::Forgot { runs, .. } => {
             format!("removed {} for good", plural(runs.len() as u64, "run"))
         }
+        AuditEvent::Verified {
+            selector,
+            good,
+            bad,
+            unanswered,
+        } => {
+            let selector = selector.as_ref();
+            let selector = selector.map(|text| format!(" (\"{text}\")"));
+            format!(
+                "asked instances about {}{}: {good} work, {bad} don't, {unanswered} without an answer",
+                plural(good + bad + unanswered, "token"),
+                selector.unwrap_or_default()
+            )
+        }
         other => other.as_str().to_owned(),
     }
 }
@@ -118,6 +132,12 @@ pub(super) fn details(event: &AuditEvent) -> Value {
             selector,
             tokens,
         } => json!({ "forgotten_runs": runs, "selector": selector, "tokens": tokens }),
+        AuditEvent::Verified {
+            selector,
+            good,
+            bad,
+            unanswered,
+        } => json!({ "selector": selector, "good": good, "bad": bad, "unanswered": unanswered }),
         _ => json!({}),
     }
 }

@@ -98,6 +98,8 @@ pub(super) fn end(session: &Session<'_>, report: &Report) -> Result<(), Failure>
             "gone": tokens.gone,
             "one_source": tokens.one_source,
             "no_app_secret": tokens.no_app_secret,
+            "verified": tokens.verified,
+            "not_working": tokens.not_working,
         },
         "events": report.event_count,
     }))

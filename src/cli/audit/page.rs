@@ -19,6 +19,7 @@ use super::{
     super::{
         error::{Exit, Failure},
         session::Session,
+        verdict,
     },
     Chain, events,
 };
@@ -236,11 +237,18 @@ fn token(record: &Record) -> page::Token {
 }
 
 fn found_token(finding: Finding, record: &Record) -> page::FoundToken {
+    let answer = record.verified.as_ref();
+    let answer = answer.filter(|_| finding == Finding::NotWorking);
+    let said = answer.map(|answer| verdict::sentence(answer, &record.instance));
     page::FoundToken {
         id: record.short_id(),
         key: record.key().to_string(),
-        places: places(record),
+        places: match said {
+            Some(said) => format!("{}: {said}", places(record)),
+            None => places(record),
+        },
         since: match finding {
+            Finding::NotWorking => answer.map(|answer| answer.at),
             Finding::OneSource | Finding::NoAppSecret => record.first_seen(),
             Finding::Revoked | Finding::Expired | Finding::Gone => ended(record),
         },
@@ -289,6 +297,11 @@ fn findings(
             Finding::NoAppSecret,
             page::FindingKind::NoAppSecret,
             tokens.no_app_secret,
+        ),
+        (
+            Finding::NotWorking,
+            page::FindingKind::NotWorking,
+            tokens.not_working,
         ),
         (Finding::Revoked, page::FindingKind::Revoked, tokens.revoked),
         (Finding::Expired, page::FindingKind::Expired, tokens.expired),

@@ -1,6 +1,6 @@
 //! An audit as people read it.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tuskvault::{
     model::{Record, Run, RunOutcome},
     vault::{Finding, SourceCoverage, TokenCoverage},
@@ -13,6 +13,7 @@ use super::{
         report::{self, plural, time},
         session::Session,
         state::outcome_word,
+        verdict,
     },
     Broken, Chain, Report, SHOWN, events,
 };
@@ -37,6 +38,11 @@ pub(super) fn print(session: &Session<'_>, report: &Report) -> Result<(), Failur
             tokens.no_app_secret,
             "active, and the app's secret is not known: can be restored, but not revoked with the app's credentials",
         ),
+        (
+            Finding::NotWorking,
+            tokens.not_working,
+            "active, and not working when their instance was last asked",
+        ),
         (Finding::Revoked, tokens.revoked, "revoked"),
         (Finding::Expired, tokens.expired, "expired"),
         (
@@ -55,7 +61,7 @@ pub(super) fn print(session: &Session<'_>, report: &Report) -> Result<(), Failur
         }
         let found = report.found.get(&finding).map(Vec::as_slice);
         for record in found.unwrap_or_default() {
-            line(&format!("    {}", token(finding, record)))?;
+            line(&format!("    {}", token(finding, record, session.now)))?;
         }
         more(session, count, "tokens")?;
     }
@@ -101,10 +107,17 @@ fn figures(tokens: &TokenCoverage) -> String {
     if !parts.is_empty() {
         text = format!("{text}: {}", parts.join(", "));
     }
+    if tokens.verified > 0 {
+        let working = tokens.verified - tokens.not_working;
+        let (verified, active) = (tokens.verified, tokens.active);
+        text = format!(
+            "{text}; instances were asked about {verified} of the {active}: {working} worked"
+        );
+    }
     text
 }
 
-fn token(finding: Finding, record: &Record) -> String {
+fn token(finding: Finding, record: &Record, now: Timestamp) -> String {
     let name = format!("{}  {}", record.short_id(), record.key());
     let detail = match finding {
         Finding::OneSource => {
@@ -113,6 +126,7 @@ fn token(finding: Finding, record: &Record) -> String {
             key.map(|key| format!("{} {}", key.connector, key.location))
         }
         Finding::NoAppSecret => None,
+        Finding::NotWorking => verdict::of(record, now),
         Finding::Revoked => record.revoked_at.map(time),
         Finding::Expired => record.expires_at.map(time),
         Finding::Gone => record

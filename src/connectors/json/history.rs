@@ -4,7 +4,7 @@
 //! that its source held then (`"rows":"full"`), or what differs from the run of the same source before it
 //! (`"rows":"changes"`). A row is `{"account":{…}}`, `{"app":{…}}` or `{"token":{…}}` with its key in `row`, put or
 //! replaced; `{"gone":{"relation":"token","row":"7"}}` takes one away. `{"end":…}` with the run's number
-//! closes it: a run without it was cut off. Runs of a source stand in the order of their
+//! closes it: a run without it was cut off. `{"verified":{…}}` is what an instance answered about a token of the run. Runs of a source stand in the order of their
 //! effective time, rows before those that name them: accounts, apps, tokens. Row keys are strings, since JSON's
 //! numbers end at 2^53 in many readers.
 
@@ -17,14 +17,14 @@ use crate::{
     connectors::{Error, error::Problem},
     model::{
         Account, Actor, App, Counts, Keys, Row, Run, RunCounts, RunOutcome, Scope, Snapshot,
-        Source, SourceId, SourceKey, Token,
+        Source, SourceId, SourceKey, Token, Verification,
     },
 };
 
 use super::{
     fields::{Fields, Objects},
     read,
-    view::{self, AppJson, RunJson},
+    view::{self, AppJson, RunJson, VerifiedJson},
 };
 
 /// One line of a history.
@@ -38,6 +38,8 @@ pub enum HistoryLine {
     App(Row<App>),
     /// The run holds this token.
     Token(Row<Token>),
+    /// What an instance answered about the token of this row.
+    Answer(Row<Verification>),
     /// The run no longer holds this row.
     Gone(Relation, u64),
     /// The run of this number is complete.
@@ -103,6 +105,10 @@ impl HistoryLine {
                 row: row.key.to_string(),
                 token: &row.body,
             })),
+            Self::Answer(row) => view::line(&Line::Verified(AnswerRow {
+                row: row.key.to_string(),
+                answer: VerifiedJson::new(&row.body),
+            })),
             Self::Gone(relation, key) => view::line(&Line::Gone(GoneRow {
                 relation: relation.name(),
                 row: key.to_string(),
@@ -130,6 +136,12 @@ impl HistoryLine {
             Self::App(app_row(fields.object("app")?)?)
         } else if fields.has("token") {
             Self::Token(token_row(fields.object("token")?)?)
+        } else if fields.has("verified") {
+            let mut row = fields.object("verified")?;
+            let key = key(&mut row, "row")?;
+            let time = fields.problem("\"at\" is missing");
+            let body = read::verification(row)?.ok_or(time)?;
+            Self::Answer(Row { key, body })
         } else if fields.has("gone") {
             let mut row = fields.object("gone")?;
             let relation = row.plain("relation")?;
@@ -144,7 +156,9 @@ impl HistoryLine {
             let run = fields.whole("end")?;
             Self::End(fields.need("end", run)?)
         } else {
-            return Err(fields.problem("expected a run, account, app, token, gone or end"));
+            return Err(
+                fields.problem("expected a run, account, app, token, verified, gone or end")
+            );
         };
         fields.finish()?;
         Ok(line)
@@ -290,6 +304,7 @@ fn one_run(
     if head.rows == Rows::Full {
         *state = State::default();
     }
+    state.answers.clear();
     loop {
         match lines.next().transpose()? {
             Some(HistoryLine::End(run)) if run == head.run.id => break,
@@ -310,6 +325,8 @@ struct State {
     accounts: BTreeMap<u64, Account>,
     apps: BTreeMap<u64, App>,
     tokens: BTreeMap<u64, Token>,
+    /// Those that stand in the run.
+    answers: Vec<(u64, Verification)>,
 }
 
 impl State {
@@ -319,6 +336,7 @@ impl State {
             HistoryLine::Account(row) => drop(self.accounts.insert(row.key, row.body)),
             HistoryLine::App(row) => drop(self.apps.insert(row.key, row.body)),
             HistoryLine::Token(row) => drop(self.tokens.insert(row.key, row.body)),
+            HistoryLine::Answer(row) => self.answers.push((row.key, row.body)),
             HistoryLine::Gone(Relation::Accounts, key) => drop(self.accounts.remove(&key)),
             HistoryLine::Gone(Relation::Apps, key) => drop(self.apps.remove(&key)),
             HistoryLine::Gone(Relation::Tokens, key) => drop(self.tokens.remove(&key)),
@@ -334,6 +352,7 @@ impl State {
         snapshot.accounts = rows(&self.accounts);
         snapshot.apps = rows(&self.apps);
         snapshot.tokens = rows(&self.tokens);
+        snapshot.answers.clone_from(&self.answers);
         for warning in &head.run.warnings {
             snapshot.warn(warning.as_str());
         }
@@ -447,6 +466,7 @@ enum Line<'a> {
     Account(AccountRow<'a>),
     App(AppRow<'a>),
     Token(TokenRow<'a>),
+    Verified(AnswerRow<'a>),
     Gone(GoneRow),
     End(u64),
 }
@@ -495,6 +515,13 @@ impl Serialize for TokenRow<'_> {
         row.serialize_field("account_row", &token.account.map(|key| key.to_string()))?;
         row.end()
     }
+}
+
+#[derive(Serialize)]
+struct AnswerRow<'a> {
+    row: String,
+    #[serde(flatten)]
+    answer: VerifiedJson<'a>,
 }
 
 #[derive(Serialize)]

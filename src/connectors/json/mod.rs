@@ -18,7 +18,9 @@ use crate::model::{Snapshot, SourceKey};
 
 use super::{Error, ReadRequest, Source, Specificity, Surroundings, place};
 
-pub use view::{AppJson, CountsJson, RecordJson, Reveal, RunJson, SightingJson, line};
+pub use view::{
+    AppJson, CountsJson, RecordJson, Reveal, RunJson, SightingJson, VerifiedJson, line,
+};
 
 /// The interchange as a source: a file, or bytes that came through a pipe.
 #[derive(Debug, Clone, Copy)]

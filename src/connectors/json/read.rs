@@ -6,7 +6,10 @@ use jiff::Timestamp;
 
 use crate::{
     connectors::{error::Problem, values},
-    model::{Account, App, Completeness, Domain, Scopes, Secret, Snapshot, SourceKey, Token},
+    model::{
+        Account, App, Completeness, Domain, Scopes, Secret, Snapshot, SourceKey, Token, Verdict,
+        Verification, VerifiedAccount, VerifiedApp,
+    },
 };
 
 use super::fields::{Fields, Objects};
@@ -89,6 +92,7 @@ struct Entry {
     owner: Option<String>,
     account: Option<Account>,
     token: Token,
+    verified: Option<Verification>,
 }
 
 impl Entry {
@@ -103,6 +107,7 @@ impl Entry {
         let (app, owner) = app(fields.object("app")?, &instance)?;
         let account = account(&mut fields, &instance)?;
         let token = token(&mut fields, instance)?;
+        let verified = verification(fields.object("verified")?)?;
         let line = fields.line;
         fields.finish()?;
         Ok(Self {
@@ -111,6 +116,7 @@ impl Entry {
             owner,
             account,
             token,
+            verified,
         })
     }
 
@@ -132,7 +138,10 @@ impl Entry {
                 created_at: None,
             }))
         });
-        snapshot.add(app, self.account.map(known), self.token);
+        let key = snapshot.add(app, self.account.map(known), self.token);
+        snapshot
+            .answers
+            .extend(self.verified.map(|answer| (key, answer)));
     }
 }
 
@@ -201,6 +210,43 @@ pub(super) fn token(fields: &mut Fields, instance: Domain) -> Result<Token, Prob
         app: None,
         account: None,
     })
+}
+
+/// What an instance answered, from its own object; `None` where the object is null.
+pub(super) fn verification(mut fields: Fields) -> Result<Option<Verification>, Problem> {
+    let Some(at) = fields.time("at")? else {
+        fields.finish()?;
+        return Ok(None);
+    };
+    let word = fields.plain("verdict")?;
+    let verdict = Verdict::named(&fields.need("verdict", word)?);
+    let verdict = verdict.ok_or_else(|| fields.problem("\"verdict\" is none that there is"))?;
+    fields.ignore("works")?;
+    let words = fields.plain("words")?;
+    let mut of_account = fields.object("account")?;
+    let account = of_account.plain("username")?;
+    let account = match (of_account.plain("id")?, account) {
+        (Some(id), Some(username)) => Some(VerifiedAccount { id, username }),
+        _ => None,
+    };
+    of_account.finish()?;
+    let mut of_app = fields.object("app")?;
+    let app = VerifiedApp {
+        id: of_app.plain("id")?,
+        name: of_app.plain("name")?,
+        website: of_app.plain("website")?,
+        scopes: scopes(&mut of_app)?,
+        redirect_uris: of_app.list("redirect_uris")?.unwrap_or_default(),
+    };
+    of_app.finish()?;
+    fields.finish()?;
+    Ok(Some(Verification {
+        at,
+        verdict,
+        words,
+        account,
+        app: (app != VerifiedApp::default()).then_some(app),
+    }))
 }
 
 fn secret(fields: &mut Fields, key: &str) -> Result<Option<Secret>, Problem> {

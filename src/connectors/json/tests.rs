@@ -7,7 +7,8 @@ use crate::{
     connectors::testing::{record, records},
     model::{
         Account, Actor, App, Completeness, Counts, Domain, Keys, Record, Row, Run, RunCounts,
-        RunOutcome, Scope, Scopes, SourceId, Token, User,
+        RunOutcome, Scope, Scopes, SourceId, Token, User, Verdict, Verification, VerifiedAccount,
+        VerifiedApp,
     },
 };
 
@@ -45,6 +46,22 @@ fn full() -> Record {
     full.created_at = Some("2026-01-02T03:04:05Z".parse().unwrap());
     full.expires_at = Some("2027-01-02T03:04:05Z".parse().unwrap());
     full.revoked_at = Some("2026-02-02T03:04:05Z".parse().unwrap());
+    full.verified = Some(Verification {
+        at: "2026-02-03T03:04:05.000001Z".parse().unwrap(),
+        verdict: Verdict::OtherApp,
+        words: Some("no \u{1b}[2J".to_owned()),
+        account: Some(VerifiedAccount {
+            id: "7".to_owned(),
+            username: "alice".to_owned(),
+        }),
+        app: Some(VerifiedApp {
+            id: Some("12".to_owned()),
+            name: Some("toot".to_owned()),
+            website: None,
+            scopes: Some(Scopes::parse("read")),
+            redirect_uris: vec!["app://x".to_owned()],
+        }),
+    });
     full
 }
 
@@ -79,7 +96,7 @@ fn a_record_has_the_documented_keys_in_their_order() {
          \"superapp\":false,\"confidential\":null,\"owner\":null,\"created_at\":null},\"access_token\":\"t\",\
          \"refresh_token\":null,\"token_type\":\"Bearer\",\"scopes\":null,\"created_at\":null,\"expires_at\":null,\
          \"revoked_at\":null,\"status\":\"active\",\"sources\":[],\"application_token\":false,\
-         \"account_created_at\":null}"
+         \"account_created_at\":null,\"verified\":null}"
     );
 }
 
@@ -265,6 +282,10 @@ fn rows() -> Vec<history::HistoryLine> {
                 account: Some(u64::MAX),
             },
         }),
+        history::HistoryLine::Answer(Row {
+            key: 9,
+            body: full.verified.unwrap(),
+        }),
     ]
 }
 
@@ -295,6 +316,8 @@ fn a_history_comes_back_line_by_line() {
         .unwrap();
     assert_eq!(runs.len(), 2);
     assert_eq!(runs[0].1.tokens.len(), 1);
+    assert_eq!(runs[0].1.answers.len(), 1);
+    assert!(runs[1].1.answers.is_empty());
     assert_eq!(runs[0].1.apps[0].body.owner, Some(u64::MAX));
     assert_eq!(runs[0].1.scope, Scope::User("alice".into()));
     assert_eq!((runs[1].1.tokens.len(), runs[1].1.apps.len()), (0, 1));

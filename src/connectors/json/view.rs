@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::model::{
     App, AppView, Completeness, Counts, Record, Run, RunOutcome, Scope, Scopes, Secret, Sighting,
-    User,
+    User, Verification,
 };
 
 /// Whether secrets are part of the output.
@@ -42,6 +42,7 @@ pub struct RecordJson<'a> {
     sources: Vec<SightingJson<'a>>,
     application_token: bool,
     account_created_at: Option<Timestamp>,
+    verified: Option<VerifiedJson<'a>>,
 }
 
 impl<'a> RecordJson<'a> {
@@ -64,6 +65,56 @@ impl<'a> RecordJson<'a> {
             sources: record.sightings.iter().map(SightingJson::new).collect(),
             application_token: record.user == User::Application,
             account_created_at: record.account_created_at,
+            verified: record.verified.as_ref().map(VerifiedJson::new),
+        }
+    }
+}
+
+/// What an instance answered when it was asked about a token, as JSON.
+#[derive(Debug, Serialize)]
+pub struct VerifiedJson<'a> {
+    at: Timestamp,
+    verdict: &'static str,
+    works: bool,
+    words: Option<&'a str>,
+    account: Option<VerifiedAccountJson<'a>>,
+    app: Option<VerifiedAppJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct VerifiedAccountJson<'a> {
+    id: &'a str,
+    username: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct VerifiedAppJson<'a> {
+    id: Option<&'a str>,
+    name: Option<&'a str>,
+    website: Option<&'a str>,
+    scopes: Option<Vec<&'a str>>,
+    redirect_uris: Option<&'a [String]>,
+}
+
+impl<'a> VerifiedJson<'a> {
+    /// Shows an answer.
+    pub fn new(answer: &'a Verification) -> Self {
+        Self {
+            at: answer.at,
+            verdict: answer.verdict.as_str(),
+            works: answer.verdict.is_good(),
+            words: answer.words.as_deref(),
+            account: answer.account.as_ref().map(|account| VerifiedAccountJson {
+                id: &account.id,
+                username: &account.username,
+            }),
+            app: answer.app.as_ref().map(|app| VerifiedAppJson {
+                id: app.id.as_deref(),
+                name: app.name.as_deref(),
+                website: app.website.as_deref(),
+                scopes: scopes(app.scopes.as_ref()),
+                redirect_uris: (!app.redirect_uris.is_empty()).then_some(&app.redirect_uris),
+            }),
         }
     }
 }

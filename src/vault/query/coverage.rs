@@ -50,6 +50,10 @@ pub struct TokenCoverage {
     pub one_source: u64,
     /// Active ones whose app's secret is not known.
     pub no_app_secret: u64,
+    /// Active ones about which their instance was asked.
+    pub verified: u64,
+    /// Active ones that did not work when it was last asked.
+    pub not_working: u64,
 }
 
 /// Something that a person should know of a token.
@@ -60,6 +64,8 @@ pub enum Finding {
     /// It is active, and the secret of its app is not known: it can be put back, but not revoked, for which RFC 7009
     /// asks for the app's credentials.
     NoAppSecret,
+    /// It is active as far as sources know, and did not work when its instance was last asked.
+    NotWorking,
     /// It was revoked.
     Revoked,
     /// Its time is over.
@@ -74,6 +80,7 @@ impl Finding {
         match self {
             Self::OneSource => "one_source",
             Self::NoAppSecret => "no_app_secret",
+            Self::NotWorking => "not_working",
             Self::Revoked => "revoked",
             Self::Expired => "expired",
             Self::Gone => "gone",
@@ -208,6 +215,13 @@ impl TokenCoverage {
         if record.app.client_secret.is_none() {
             self.no_app_secret += 1;
             findings.push(Finding::NoAppSecret);
+        }
+        if let Some(answer) = &record.verified {
+            self.verified += 1;
+            if !answer.verdict.is_good() {
+                self.not_working += 1;
+                findings.push(Finding::NotWorking);
+            }
         }
         findings
     }

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Moment, Record, RecordKey, Run, Selector, Source, SourceId, TokenId};
-use crate::vault::{Error, Reader, Vault, Version};
+use crate::model::{
+    Moment, Record, RecordKey, Run, Selector, Source, SourceId, TokenId, Verification,
+};
+use crate::vault::{Error, Reader, Vault, Version, verified};
 
 use super::{FieldChange, Query, Questioner, fields::Fields};
 
@@ -25,6 +27,8 @@ pub struct TokenHistory {
     pub events: Vec<Event>,
     /// The sources that hold it still, by when they were first seen to.
     pub kept: Vec<Kept>,
+    /// What its instance answered when it was asked, in time order.
+    pub answers: Vec<Verification>,
 }
 
 /// A source that still holds a token.
@@ -94,10 +98,12 @@ impl Vault {
         for record in records {
             let events = events(&questioner, &runs, record.id)?;
             let kept = kept(&record, &runs);
+            let answers = verified::of_token(reader.store(), record.id, at)?;
             keys.entry(record.key()).or_default().push(TokenHistory {
                 record,
                 events,
                 kept,
+                answers,
             });
         }
         Ok(keys

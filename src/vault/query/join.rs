@@ -6,7 +6,7 @@ use crate::model::{
     Account, App, AppView, Moment, Record, RunOutcome, Scope, Sighting, Source, SourceId, Status,
     Token, TokenId, User,
 };
-use crate::vault::{Error, Place, Reader, RunFacts, Version};
+use crate::vault::{Error, Place, Reader, RunFacts, Version, verified::Known};
 
 /// What one source says of one token at a moment: its last version at or before it, and the rows that it names.
 pub(super) struct Observation {
@@ -86,12 +86,12 @@ impl Sources {
 }
 
 /// Joins the observations of one token. Where sources disagree, the one that saw it last is believed and the
-/// disagreement is noted. `None` without observations.
+/// disagreement is noted; what no source says, an answer of the instance may. `None` without observations.
 pub(super) fn join(
     sources: &Sources,
-    id: TokenId,
-    id_digits: usize,
+    (id, id_digits): (TokenId, usize),
     observations: Vec<Observation>,
+    answers: Known,
     at: Moment,
 ) -> Option<Record> {
     let mut all: Vec<(Sighting, Observation)> = observations
@@ -151,13 +151,42 @@ pub(super) fn join(
         ),
         sightings: Vec::new(),
         disagreements,
+        verified: None,
     };
     let mut sightings: Vec<Sighting> = seen.into_iter().map(|(sighting, _)| sighting).collect();
     sightings.sort_by_key(|sighting| (sighting.first_seen, sighting.source.id));
-    Some(Record {
+    let mut record = Record {
         sightings,
         ..record
-    })
+    };
+    fill(&mut record, answers);
+    Some(record)
+}
+
+/// Takes from the instance's answers what no source says.
+fn fill(record: &mut Record, answers: Known) {
+    record.verified = answers.last;
+    if let Some(account) = answers.account
+        && record.user == User::Unknown
+    {
+        record.user = User::Named(account.username);
+    }
+    let Some(answered) = answers.app else { return };
+    let app = &mut record.app;
+    if let Some(name) = answered.name
+        && !app.names.contains(&name)
+    {
+        app.names.push(name);
+    }
+    app.name = app.name.take().or_else(|| app.names.first().cloned());
+    app.website = app.website.take().or(answered.website);
+    app.scopes = app.scopes.take().or(answered.scopes);
+    if app.redirect_uris.is_empty() {
+        app.redirect_uris = answered.redirect_uris;
+    }
+    // The API's id of an app is that of its row.
+    let id = answered.id.and_then(|id| id.parse().ok());
+    app.server_id = app.server_id.or(id);
 }
 
 /// Of several rows of one source (a restored token has a new row id) the freshest counts; all were sightings.

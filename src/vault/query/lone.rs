@@ -7,6 +7,7 @@ use crate::model::{AppView, Moment, Record, SourceId, Token, TokenId, User};
 use crate::vault::{
     Error, Ever, Vault,
     bodies::{AccountBody, AppBody},
+    verified::Known,
 };
 
 use super::{
@@ -26,7 +27,7 @@ pub enum Met<'q> {
     Lone(Lone<'q>),
 }
 
-/// A token that is in one source, and in no other.
+/// A token that is in one source, and in no other, and that no instance was asked about.
 pub struct Lone<'q> {
     pub(super) id: TokenId,
     pub(super) digits: usize,
@@ -138,6 +139,14 @@ impl Lone<'_> {
             app_owner,
             account,
         };
-        Ok(join(shared.sources, id, digits, vec![seen], shared.at))
+        // About a lone token no instance was asked.
+        let answers = Known::default();
+        Ok(join(
+            shared.sources,
+            (id, digits),
+            vec![seen],
+            answers,
+            shared.at,
+        ))
     }
 }

@@ -17,7 +17,7 @@ mod rows;
 use std::collections::{BTreeSet, HashSet};
 
 use crate::model::{Domain, Moment, Record, Selector, SourceId, Status, Target, TokenId};
-use crate::vault::{Error, Ever, Found, Reader, Vault, rows::Body};
+use crate::vault::{Error, Ever, Found, Reader, Vault, rows::Body, verified};
 
 pub use changes::{AppDifference, Difference, DifferenceKind, Differences, RunChange};
 pub use coverage::{AuditQuery, Coverage, Finding, SourceCoverage, TokenCoverage};
@@ -116,7 +116,9 @@ impl<'r, 'v> Questioner<'r, 'v> {
         for place in places {
             observations.extend(observe(self.reader, place, self.at)?);
         }
-        Ok(join(&self.sources, id, digits, observations, self.at))
+        let answers = verified::known(self.reader.store(), id, self.at)?;
+        let named = (id, digits);
+        Ok(join(&self.sources, named, observations, answers, self.at))
     }
 
     /// Calls `each` with every record that the selector names, whatever its status.
@@ -168,6 +170,7 @@ impl<'r, 'v> Questioner<'r, 'v> {
                         ids.extend(self.reader.token_ids(source, row)?);
                     }
                 }
+                ids.extend(verified::ids_of_user(self.reader.store(), name)?);
                 Ok(Some(ids))
             }
             Target::Key { user: None, .. } => Ok(None),
@@ -217,6 +220,7 @@ impl<'r, 'v> Questioner<'r, 'v> {
             accounts: ByKey::read(self.reader.ever(source, self.at))?,
         };
         let crowded = self.reader.crowded_ids()?;
+        let verified = verified::ids(self.reader.store())?;
         for ever in self.reader.tokens_ever(source, self.at) {
             let ever = ever?;
             let id = self.reader.id_of(&ever.version.body);
@@ -225,7 +229,7 @@ impl<'r, 'v> Questioner<'r, 'v> {
             }
             // What is gone is joined with the rows of its own last moment, not with those of now.
             let is_gone = ever.version.until.is_some_and(|until| until <= self.at);
-            if is_gone || crowded.is_in_several_rows(id) {
+            if is_gone || crowded.is_in_several_rows(id) || verified.contains(&id) {
                 joined.insert(id);
                 if let Some(record) = self.record(id)? {
                     each(Met::Joined(record))?;
