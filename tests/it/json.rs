@@ -72,6 +72,7 @@ const RECORD: &[&str] = &[
     "sources[].gone_at: null",
     "application_token: bool",
     "account_created_at: null",
+    "verified: null",
 ];
 
 const RUN: &[&str] = &[
@@ -137,6 +138,7 @@ fn records_have_their_keys_and_no_secret() {
         "kept[].location: string",
         "kept[].last_seen: time",
         "kept[].run: number",
+        "answers[]",
     ];
     assert_eq!(shape(&history), and(RECORD, &events));
     let came = home.json(&["diff", "1h"]).remove(0);

@@ -21,6 +21,9 @@ mod forgetting;
 mod help;
 mod home;
 mod hostile;
+#[cfg(feature = "online")]
+#[path = "../instance/mod.rs"]
+mod instance;
 mod json;
 mod keys;
 mod merging;
@@ -42,4 +45,6 @@ mod status;
 mod stories;
 mod toot;
 mod unread;
+#[cfg(feature = "online")]
+mod verify;
 mod writers;
