@@ -8,6 +8,7 @@ use tuskvault::{
     crypto::{Credentials, KdfParams, KeyFile, Passphrase},
     document::{Format, Kind, Node, Splice, env, ini},
     model::{Actor, Domain, Pattern, Secret, Selector, When},
+    online,
     storage::{Access, LockedVault},
     vault::{ImportContext, Vault, fuzzing::read_as_every_block},
 };
@@ -103,6 +104,16 @@ pub(crate) const ALL: &[Target] = &[
         name: "env-production",
         run: mastodon_settings,
         seeds: &["fuzz/connection/env.production", "dotenv"],
+    },
+    Target {
+        name: "answer",
+        run: online::fuzzing::answer,
+        seeds: &["mastodon-api/fuzz/answer"],
+    },
+    Target {
+        name: "host-meta",
+        run: online::fuzzing::host_meta,
+        seeds: &["mastodon-api/fuzz/host-meta"],
     },
     Target {
         name: "interchange",

@@ -236,12 +236,12 @@ impl Reading<'_> {
         };
         let host = self.origin.as_str();
         let detail = format!("{host} redirects to {target}: the token was not sent there");
-        Said::Nothing(self.cleaned(Unanswered::new(Why::Redirected, detail)))
+        self.unanswered(Why::Redirected, &detail)
     }
 
     fn nothing(&self, what: &str) -> Said {
         let detail = format!("{} {what}", self.origin.as_str());
-        Said::Nothing(self.cleaned(Unanswered::new(Why::NotUnderstood, detail)))
+        self.unanswered(Why::NotUnderstood, &detail)
     }
 
     fn verdict(&self, verdict: Verdict, words: Option<String>) -> Said {
@@ -260,11 +260,8 @@ impl Reading<'_> {
         }
     }
 
-    fn cleaned(&self, unanswered: Unanswered) -> Unanswered {
-        Unanswered {
-            detail: self.text(&unanswered.detail),
-            ..unanswered
-        }
+    fn unanswered(&self, why: Why, detail: &str) -> Said {
+        Said::Nothing(Unanswered::new(why, self.text(detail)))
     }
 
     /// A text from an answer: bounded, and without the token, in whatever case it comes back.

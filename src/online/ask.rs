@@ -26,7 +26,13 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) enum Next {
     Ask(Step),
-    Done(Outcome),
+    Done(Box<Outcome>),
+}
+
+impl From<Outcome> for Next {
+    fn from(outcome: Outcome) -> Self {
+        Self::Done(Box::new(outcome))
+    }
 }
 
 impl Step {
@@ -61,15 +67,15 @@ impl Step {
         };
         let reply = match heard {
             Ok(reply) => reply,
-            Err(failed) => return Next::Done(unheard(&reading, failed)),
+            Err(failed) => return unheard(&reading, failed).into(),
         };
         let said = match self {
             Self::Account { has_apps } => reading.of_account(reply, has_apps),
             Self::App(because) => reading.of_app(reply, because),
         };
         match said {
-            Said::Verified(verification) => Next::Done(Outcome::Is(Asked::Answered(verification))),
-            Said::Nothing(unanswered) => Next::Done(Outcome::Is(Asked::Unanswered(unanswered))),
+            Said::Verified(verification) => Outcome::Is(Asked::Answered(verification)).into(),
+            Said::Nothing(unanswered) => Outcome::from(unanswered).into(),
             Said::AskApp(because) => Next::Ask(Self::App(because)),
             Said::AskAccount => Next::Ask(Self::Account { has_apps: false }),
         }

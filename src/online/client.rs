@@ -4,7 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustls::{
@@ -146,11 +146,14 @@ impl Connections {
         token: Option<&Secret>,
     ) -> Result<Reply, Failed> {
         let url = origin.url(path);
-        let authorization = token.map(|token| authorization(token)).transpose()?;
+        let authorization = token.map(authorization).transpose()?;
+        let begun = Instant::now();
         let sent = self.send(&url, accept, authorization.as_ref());
         // The server may have closed a kept connection just when it was used again: once more, on a new one.
         let sent = match sent {
-            Err(ureq::Error::Io(error)) if is_broken_off(error.kind()) => {
+            Err(ureq::Error::Io(error))
+                if is_broken_off(error.kind()) && begun.elapsed() < AT_ONCE =>
+            {
                 self.send(&url, accept, authorization.as_ref())
             }
             other => other,
@@ -273,3 +276,5 @@ const MAX_TOKEN: usize = 8 << 10;
 const OUTPUT_BUFFER: usize = 32 << 10;
 const MAX_IDLE: usize = 64;
 const MOST_CONNECTING: Duration = Duration::from_secs(10);
+/// A kept connection that was closed fails within a round trip.
+const AT_ONCE: Duration = Duration::from_secs(1);

@@ -1,5 +1,7 @@
 //! Finding the host where an instance's API answers (WEB_DOMAIN). No token is sent meanwhile.
 
+use data_encoding::HEXUPPER;
+
 use crate::model::Domain;
 
 use super::{
@@ -134,14 +136,20 @@ impl Finding {
                     None => self.unnamed(at, hop),
                 }
             }
-            Step::AgreesV2(by) => match self.is_said(reply, "domain") {
-                true => Found::At(at.clone()),
-                false => self.next(at.clone(), Step::AgreesV1(by)),
-            },
-            Step::AgreesV1(by) => match self.is_said(reply, "uri") {
-                true => Found::At(at.clone()),
-                false => self.disagrees(at, by),
-            },
+            Step::AgreesV2(by) => {
+                if self.is_said(reply, "domain") {
+                    Found::At(at.clone())
+                } else {
+                    self.next(at.clone(), Step::AgreesV1(by))
+                }
+            }
+            Step::AgreesV1(by) => {
+                if self.is_said(reply, "uri") {
+                    Found::At(at.clone())
+                } else {
+                    self.disagrees(at, by)
+                }
+            }
         }
     }
 
@@ -253,7 +261,8 @@ fn escaped(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
             escaped.push(char::from(byte));
         } else {
-            escaped.push_str(&format!("%{byte:02X}"));
+            let digits = HEXUPPER.encode(&[byte]);
+            escaped.extend(["%", digits.as_str()]);
         }
     }
     escaped
@@ -263,3 +272,76 @@ const HOST_META: &str = "/.well-known/host-meta";
 const WEBFINGER: &str = "/.well-known/webfinger";
 const INSTANCE_V2: &str = "/api/v2/instance";
 const INSTANCE_V1: &str = "/api/v1/instance";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search(user: Option<&str>) -> (Origin, Finding) {
+        Finding::new(&Domain::parse("m.example").unwrap(), user)
+    }
+
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply {
+            status,
+            body: body.as_bytes().to_vec(),
+            ..Reply::default()
+        }
+    }
+
+    #[test]
+    fn the_instances_own_host_may_be_gone_and_another_may_not() {
+        let (own, finding) = search(None);
+        let gone = finding.heard(&own, Err(Failed::NoSuchHost));
+        assert!(matches!(gone, Found::Failed(Failed::NoSuchHost)));
+        let xrd = r#"<XRD><Link rel="lrdd" template="https://web.example/{uri}"/></XRD>"#;
+        let Found::Next(web, finding) = finding.heard(&own, Ok(&reply(200, xrd))) else {
+            panic!("it names another");
+        };
+        assert_eq!(finding.path(), INSTANCE_V2);
+        match finding.heard(&web, Err(Failed::NoSuchHost)) {
+            Found::Failed(Failed::Unanswered(u)) => {
+                assert_eq!(u.why, Why::Unreachable);
+                assert!(u.detail.contains("web.example"), "{}", u.detail);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_document_that_can_t_be_read_is_none_but_silence_ends_the_search() {
+        let (own, finding) = search(None);
+        let too_large = Unanswered::new(Why::NotUnderstood, "too large");
+        let found = finding.heard(&own, Err(too_large.into()));
+        assert!(matches!(found, Found::At(origin) if origin == own));
+        for why in [Why::Unreachable, Why::Untrusted] {
+            let found = finding.heard(&own, Err(Unanswered::new(why, "x").into()));
+            assert!(matches!(found, Found::Failed(Failed::Unanswered(u)) if u.why == why));
+        }
+        let found = finding.heard(&own, Ok(&reply(503, "")));
+        assert!(
+            matches!(found, Found::Failed(Failed::Unanswered(u)) if u.why == Why::NotUnderstood)
+        );
+    }
+
+    #[test]
+    fn only_one_redirect_is_followed() {
+        let (own, finding) = search(Some("a b&c"));
+        let to = |host: &str| Reply {
+            location: Some(format!("https://{host}.example{HOST_META}")),
+            ..reply(302, "")
+        };
+        let Found::Next(first, finding) = finding.heard(&own, Ok(&to("one"))) else {
+            panic!("it is followed");
+        };
+        assert_eq!(first.as_str(), "one.example");
+        let Found::Next(second, finding) = finding.heard(&first, Ok(&to("two"))) else {
+            panic!("it goes on otherwise");
+        };
+        assert_eq!(second, own);
+        assert_eq!(
+            finding.path(),
+            "/.well-known/webfinger?resource=acct:a%20b%26c@m.example"
+        );
+    }
+}

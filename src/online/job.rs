@@ -115,7 +115,7 @@ impl Job {
             },
             (Task::Ask(step), [question]) => match step.heard(question, &self.origin, heard, at) {
                 Next::Ask(step) => Turn::Next(self.origin.clone(), Task::Ask(step)),
-                Next::Done(outcome) => Turn::Done(outcome),
+                Next::Done(outcome) => Turn::Done(*outcome),
             },
             _ => Turn::Done(broken().into()),
         }

@@ -66,51 +66,54 @@ mod tests {
         pause(&reply, now).map(|pause| pause.as_secs())
     }
 
-    fn text(text: &str) -> Option<String> {
-        Some(text.to_owned())
+    fn text(text: &str) -> String {
+        text.to_owned()
     }
 
     #[test]
     fn every_header_is_understood() {
         assert_eq!(of(200, |_| ()), None);
         assert_eq!(of(429, |_| ()), Some(30));
-        assert_eq!(of(429, |r| r.retry_after = text("7")), Some(7));
-        assert_eq!(of(429, |r| r.retry_after = text("0")), Some(1));
+        assert_eq!(of(429, |r| r.retry_after = Some(text("7"))), Some(7));
+        assert_eq!(of(429, |r| r.retry_after = Some(text("0"))), Some(1));
         let date = "Fri, 02 Jan 2026 03:05:00 GMT";
-        assert_eq!(of(429, |r| r.retry_after = text(date)), Some(60));
+        assert_eq!(of(429, |r| r.retry_after = Some(text(date))), Some(60));
         let reset = "2026-01-02T03:05:00.000000Z";
-        assert_eq!(of(429, |r| r.reset = text(reset)), Some(60));
+        assert_eq!(of(429, |r| r.reset = Some(text(reset))), Some(60));
         assert_eq!(
             of(429, |r| {
-                r.reset = text(reset);
-                r.date = text("Fri, 02 Jan 2026 03:04:57 GMT");
+                r.reset = Some(text(reset));
+                r.date = Some(text("Fri, 02 Jan 2026 03:04:57 GMT"));
             }),
             Some(3)
         );
         // Over already, unreadable, or far off.
-        assert_eq!(of(429, |r| r.reset = text("2020-01-01T00:00:00Z")), Some(1));
-        assert_eq!(of(429, |r| r.reset = text("soon")), Some(30));
         assert_eq!(
-            of(429, |r| r.retry_after = text("18446744073709551615")),
+            of(429, |r| r.reset = Some(text("2020-01-01T00:00:00Z"))),
+            Some(1)
+        );
+        assert_eq!(of(429, |r| r.reset = Some(text("soon"))), Some(30));
+        assert_eq!(
+            of(429, |r| r.retry_after = Some(text("18446744073709551615"))),
             Some(u64::MAX)
         );
     }
 
     #[test]
     fn the_last_permitted_answer_asks_for_a_pause_too() {
-        assert_eq!(of(200, |r| r.remaining = text("1")), None);
-        assert_eq!(of(200, |r| r.remaining = text("0")), Some(30));
+        assert_eq!(of(200, |r| r.remaining = Some(text("1"))), None);
+        assert_eq!(of(200, |r| r.remaining = Some(text("0"))), Some(30));
         assert_eq!(
             of(200, |r| {
-                r.remaining = text("0");
-                r.reset = text("2026-01-02T03:04:02Z");
+                r.remaining = Some(text("0"));
+                r.reset = Some(text("2026-01-02T03:04:02Z"));
             }),
             Some(2)
         );
         assert_eq!(
             of(200, |r| {
-                r.remaining = text("0");
-                r.reset = text("2020-01-01T00:00:00Z");
+                r.remaining = Some(text("0"));
+                r.reset = Some(text("2020-01-01T00:00:00Z"));
             }),
             None
         );

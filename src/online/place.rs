@@ -20,12 +20,15 @@ impl Origin {
     /// A sentence that says why no token is sent there.
     pub(super) fn of_base_url(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let unusable = |why: &str| {
-            let short: String = text.chars().take(MAX_SHOWN).collect();
-            format!("the address of its API, {:?}, {why}", shown(&short))
-        };
         let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        // What follows may hold a token, and is not shown.
+        let unusable = |why: &str| {
+            let short: String = authority.chars().take(MAX_SHOWN).collect();
+            let scheme: String = scheme.chars().take(MAX_SHOWN).collect();
+            let (scheme, host) = (shown(&scheme), shown(&short));
+            format!("the address of its API, {scheme}://{host}, {why}")
+        };
         if authority.contains('@') {
             // It may hold a password: it is not shown.
             return Err(
@@ -126,9 +129,10 @@ impl Target {
         Some(Self {
             is_https,
             origin: Origin::of_authority(authority)?,
-            path: match path.starts_with('/') {
-                true => path.to_owned(),
-                false => format!("/{path}"),
+            path: if path.starts_with('/') {
+                path.to_owned()
+            } else {
+                format!("/{path}")
             },
         })
     }
@@ -193,7 +197,8 @@ mod tests {
     fn an_address_with_a_password_is_not_shown() {
         let why = Origin::of_base_url("https://alice:hunter2@social.example").unwrap_err();
         assert!(!why.contains("hunter2"), "{why}");
-        let why = Origin::of_base_url("http://social.example").unwrap_err();
+        let why = Origin::of_base_url("http://social.example/?access_token=hunter2").unwrap_err();
+        assert!(!why.contains("hunter2"), "{why}");
         assert!(
             why.contains("http://social.example") && why.contains("not HTTPS"),
             "{why}"

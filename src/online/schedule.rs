@@ -19,7 +19,7 @@ const MOST_REFUSALS: u8 = 3;
 /// What the one who called is told.
 #[derive(Debug)]
 pub(super) enum Message {
-    Asked(Question, Outcome),
+    Asked(Box<Question>, Box<Outcome>),
     Waits { host: String, secs: u64 },
 }
 
@@ -265,7 +265,8 @@ fn again(origin: &Origin) -> String {
 
 fn tell(questions: Vec<Question>, outcome: &Outcome, messages: &mut Vec<Message>) {
     let told = questions.into_iter();
-    messages.extend(told.map(|question| Message::Asked(question, outcome.clone())));
+    messages
+        .extend(told.map(|question| Message::Asked(Box::new(question), Box::new(outcome.clone()))));
 }
 
 #[cfg(test)]

@@ -1,1 +1,256 @@
+//! The desk without a network: what is begun, and that everything ends.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use crate::model::{Domain, TokenId, User};
+
+use super::{
+    super::{Asked, job},
+    *,
+};
+
+const WAIT: Duration = Duration::from_secs(60);
+
+fn question(number: u8) -> Question {
+    Question {
+        id: TokenId([number; 16]),
+        instance: Domain::parse("m.example").unwrap(),
+        base_url: None,
+        user: User::Unknown,
+        app_names: Vec::new(),
+        app_id: None,
+        access_token: "t".into(),
+    }
+}
+
+fn host(name: &str) -> Origin {
+    Origin::of_base_url(name).unwrap()
+}
+
+/// A desk with so many questions at each of these hosts.
+fn desk(hosts: &[(&str, u8)], now: Instant) -> Desk {
+    let (mut desk, mut messages) = (Desk::default(), Vec::new());
+    for (name, count) in hosts {
+        for number in 0..*count {
+            desk.put(
+                Job::asking(question(number), host(name)),
+                now,
+                &mut messages,
+            );
+        }
+    }
+    assert!(messages.is_empty());
+    desk
+}
+
+fn heard(turn: Turn, pause: Option<u64>) -> Heard {
+    Heard {
+        is_answer: true,
+        pause: pause.map(Duration::from_secs),
+        turn,
+    }
+}
+
+fn done() -> Turn {
+    Turn::Done(job::broken().into())
+}
+
+fn waits(messages: &[Message]) -> Vec<u64> {
+    let waits = messages.iter().filter_map(|message| match message {
+        Message::Waits { secs, .. } => Some(*secs),
+        Message::Asked(..) => None,
+    });
+    waits.collect()
+}
+
+fn limited(messages: &[Message]) -> usize {
+    let is_limited = |message: &&Message| match message {
+        Message::Asked(_, outcome) => {
+            matches!(&**outcome, Outcome::Is(Asked::Unanswered(u)) if u.why == Why::RateLimited)
+        }
+        Message::Waits { .. } => false,
+    };
+    messages.iter().filter(is_limited).count()
+}
+
+#[test]
+fn hosts_take_turns_and_none_has_more_than_two() {
+    let now = Instant::now();
+    let mut desk = desk(&[("a.example", 5), ("b.example", 1), ("c.example", 3)], now);
+    let mut taken = Vec::new();
+    while let Some(job) = desk.take(now) {
+        taken.push(job);
+    }
+    let order: Vec<_> = taken.iter().map(|job| job.origin.as_str()).collect();
+    assert_eq!(
+        order,
+        [
+            "a.example",
+            "b.example",
+            "c.example",
+            "a.example",
+            "c.example"
+        ]
+    );
+    assert_eq!(desk.until_next(now), None);
+    drop(desk.heard(taken.remove(0), heard(done(), None), WAIT, now));
+    assert_eq!(desk.take(now).unwrap().origin.as_str(), "a.example");
+    assert!(desk.take(now).is_none());
+}
+
+#[test]
+fn a_pause_is_the_whole_hosts_and_is_told_once() {
+    let now = Instant::now();
+    let mut desk = desk(&[("a.example", 4), ("b.example", 1)], now);
+    let [one, other, two] = [(); 3].map(|()| desk.take(now).unwrap());
+    assert_eq!(other.origin.as_str(), "b.example");
+    let messages = desk.heard(one, heard(Turn::Refused, Some(7)), WAIT, now);
+    assert_eq!(waits(&messages), [7]);
+    let messages = desk.heard(two, heard(Turn::Refused, Some(9)), WAIT, now);
+    assert!(messages.is_empty(), "{messages:?}");
+    assert!(desk.take(now).is_none());
+    assert_eq!(desk.until_next(now), Some(Duration::from_secs(9)));
+    assert!(desk.take(now + Duration::from_secs(8)).is_none());
+    assert!(desk.take(now + Duration::from_secs(9)).is_some());
+    assert!(!desk.is_done());
+}
+
+#[test]
+fn a_pause_that_nothing_waits_for_is_not_told() {
+    let now = Instant::now();
+    let mut desk = desk(&[("a.example", 1)], now);
+    let job = desk.take(now).unwrap();
+    let messages = desk.heard(job, heard(done(), Some(7)), WAIT, now);
+    assert_eq!(waits(&messages), Vec::<u64>::new());
+    // Until something comes while it lasts.
+    let (later, over) = (now + Duration::from_secs(3), now + Duration::from_secs(8));
+    let mut messages = Vec::new();
+    desk.put(
+        Job::asking(question(1), host("a.example")),
+        over,
+        &mut messages,
+    );
+    assert!(messages.is_empty());
+    desk.put(
+        Job::asking(question(2), host("a.example")),
+        later,
+        &mut messages,
+    );
+    assert_eq!(waits(&messages), [7]);
+}
+
+#[test]
+fn a_host_that_wants_too_long_a_pause_is_given_up_at_once() {
+    let now = Instant::now();
+    let mut desk = desk(&[("a.example", 5), ("b.example", 1)], now);
+    let jobs: Vec<_> = std::iter::from_fn(|| desk.take(now)).collect();
+    assert_eq!(jobs.len(), 3);
+    let mut messages = Vec::new();
+    for job in jobs {
+        let turn = match job.origin.as_str() {
+            "a.example" => heard(Turn::Refused, Some(61)),
+            _ => heard(Turn::At(host("a.example")), None),
+        };
+        messages.extend(desk.heard(job, turn, WAIT, now));
+    }
+    assert_eq!(limited(&messages), 6);
+    assert_eq!(messages.len(), 6);
+    assert!(desk.is_done() && desk.take(now).is_none());
+}
+
+#[test]
+fn a_question_that_is_refused_three_times_keeps_nobody_else() {
+    let mut now = Instant::now();
+    let mut desk = desk(&[("a.example", 6)], now);
+    let (mut answered, mut messages) = (0, Vec::new());
+    while !desk.is_done() {
+        let Some(job) = desk.take(now) else {
+            now += desk.until_next(now).expect("a pause");
+            continue;
+        };
+        let is_first = job.questions[0].id == TokenId([0; 16]);
+        answered += usize::from(!is_first);
+        let turn = if is_first {
+            heard(Turn::Refused, Some(1))
+        } else {
+            heard(done(), None)
+        };
+        messages.extend(desk.heard(job, turn, WAIT, now));
+    }
+    assert_eq!((answered, limited(&messages)), (5, 1));
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Done,
+    Refused(u64),
+    LastOne(u64),
+    Next(u8),
+    At(u8),
+    Fault,
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Done),
+        1 => (1..90_u64).prop_map(Step::Refused),
+        1 => (1..90_u64).prop_map(Step::LastOne),
+        1 => (0..4_u8).prop_map(Step::Next),
+        1 => (0..4_u8).prop_map(Step::At),
+        1 => Just(Step::Fault),
+    ]
+}
+
+proptest! {
+    /// Whatever hosts say, in whatever order: every question ends, once, and no host is ever asked thrice at once or
+    /// while it wants a pause.
+    #[test]
+    fn everything_ends(steps in prop::collection::vec((steps(), any::<bool>()), 0..80), counts in prop::collection::vec(0..6_u8, 4)) {
+        let names = ["a.example", "b.example", "c.example", "d.example"];
+        let mut now = Instant::now();
+        let hosts: Vec<_> = names.into_iter().zip(counts.iter().copied()).collect();
+        let mut desk = desk(&hosts, now);
+        let (mut under_way, mut ended) = (Vec::<Job>::new(), 0);
+        let mut paused: BTreeMap<String, Instant> = BTreeMap::new();
+        let mut steps = steps.into_iter().chain(std::iter::repeat((Step::Done, true)));
+        let mut rounds = 0;
+        while !(desk.is_done() && under_way.is_empty()) {
+            rounds += 1;
+            prop_assert!(rounds < 10_000, "it does not end");
+            let (step, is_taken) = steps.next().unwrap();
+            if is_taken && let Some(job) = desk.take(now) {
+                let name = job.origin.as_str();
+                prop_assert!(paused.get(name).is_none_or(|until| *until <= now));
+                under_way.push(job);
+                let of_host = under_way.iter().filter(|other| other.origin == under_way.last().unwrap().origin);
+                prop_assert!(of_host.count() <= MOST_PER_HOST);
+                continue;
+            }
+            if under_way.is_empty() {
+                if let Some(time) = desk.until_next(now) {
+                    now += time;
+                }
+                continue;
+            }
+            let job = under_way.remove(0);
+            let name = job.origin.as_str().to_owned();
+            let heard = match step {
+                Step::Done => heard(done(), None),
+                Step::Refused(secs) => heard(Turn::Refused, Some(secs)),
+                Step::LastOne(secs) => heard(done(), Some(secs)),
+                Step::Next(place) => heard(Turn::Next(host(names[usize::from(place)]), job.task.clone()), None),
+                Step::At(place) => heard(Turn::At(host(names[usize::from(place)])), None),
+                Step::Fault => Heard { is_answer: false, ..heard(done(), None) },
+            };
+            if let Some(pause) = heard.pause.filter(|pause| *pause <= WAIT) {
+                paused.insert(name, now + pause);
+            }
+            let messages = desk.heard(job, heard, WAIT, now);
+            ended += messages.iter().filter(|message| matches!(message, Message::Asked(..))).count();
+        }
+        prop_assert_eq!(ended, counts.iter().map(|count| usize::from(*count)).sum::<usize>());
+        prop_assert_eq!(desk.into_rest().count(), 0);
+    }
+}

@@ -24,7 +24,7 @@ use super::{
     job::{self, Job, Outcome, Turn},
     pause,
     place::Origin,
-    schedule::{Desk, Heard, Message},
+    schedule::{Desk, Heard, MOST_PER_HOST, Message},
 };
 
 /// Asks about every token: hosts side by side, at most two requests at once per host.
@@ -70,11 +70,13 @@ impl<E, F: FnMut(Event<'_>) -> Result<(), E>> Listener<'_, F> {
         questions: Vec<Question>,
         now: &(dyn Fn() -> Timestamp + Sync),
     ) -> Result<(), E> {
-        let threads = questions.len().min(MOST_THREADS);
         let mut desk = Desk::default();
+        let most = questions.len().min(MOST_THREADS);
         for message in fill(&mut desk, questions) {
             self.tell(message)?;
         }
+        // Another host that an instance names comes in the place of its own.
+        let threads = most.min(desk.hosts() * MOST_PER_HOST);
         let office = Office {
             desk: Mutex::new(desk),
             changed: Condvar::new(),
@@ -120,11 +122,13 @@ impl<E, F: FnMut(Event<'_>) -> Result<(), E>> Listener<'_, F> {
 
     fn tell(&mut self, message: Message) -> Result<(), E> {
         match message {
-            Message::Asked(question, Outcome::Is(asked)) => self.answer(&question, asked),
-            Message::Asked(question, Outcome::NoSuchHost(verification)) => {
-                self.held.push((question, verification));
-                Ok(())
-            }
+            Message::Asked(question, outcome) => match *outcome {
+                Outcome::Is(asked) => self.answer(&question, asked),
+                Outcome::NoSuchHost(verification) => {
+                    self.held.push((*question, verification));
+                    Ok(())
+                }
+            },
             Message::Waits { host, secs } => (self.each)(Event::Waits { host: &host, secs }),
         }
     }
@@ -156,7 +160,7 @@ fn fill(desk: &mut Desk, questions: Vec<Question>) -> Vec<Message> {
             Ok(origin) => desk.put(Job::asking(question, origin), now, &mut messages),
             Err(detail) => {
                 let outcome = Unanswered::new(Why::NotUnderstood, detail).into();
-                messages.push(Message::Asked(question, outcome));
+                messages.push(Message::Asked(Box::new(question), Box::new(outcome)));
             }
         }
     }

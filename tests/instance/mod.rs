@@ -389,19 +389,16 @@ impl Shared {
         } else {
             "1.1"
         };
-        let mut head = format!("HTTP/{version} {} X\r\n", reply.status);
-        for (name, value) in &reply.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        match manner {
-            Manner::Whole | Manner::Cut => {
-                head.push_str(&format!("content-length: {}\r\n", body.len()))
-            }
-            Manner::Drip => head.push_str("content-length: 1000000\r\n"),
-            Manner::HugeHeaders => head.push_str(&format!("x-huge: {}\r\n", "x".repeat(200 << 10))),
-            _ => head.push_str("connection: close\r\n"),
-        }
-        head.push_str("\r\n");
+        let mut lines = vec![format!("HTTP/{version} {} X", reply.status)];
+        let headers = reply.headers.iter();
+        lines.extend(headers.map(|(name, value)| format!("{name}: {value}")));
+        lines.push(match manner {
+            Manner::Whole | Manner::Cut => format!("content-length: {}", body.len()),
+            Manner::Drip => "content-length: 1000000".to_owned(),
+            Manner::HugeHeaders => format!("x-huge: {}", "x".repeat(200 << 10)),
+            _ => "connection: close".to_owned(),
+        });
+        let head = format!("{}\r\n\r\n", lines.join("\r\n"));
         match manner {
             Manner::Close => return Ok(false),
             Manner::Garbage => stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n\r\n")?,

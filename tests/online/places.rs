@@ -258,3 +258,33 @@ fn an_instance_is_searched_for_once() {
     assert_eq!(searches, [HOST_META, "/api/v2/instance"]);
     assert_eq!(sent_to(&server).len(), 20);
 }
+
+#[test]
+fn a_search_that_fails_sends_no_token() {
+    let (asked, server) = asked(|r| (r.path() == HOST_META).then(|| Reply::html(503)));
+    assert_eq!(why(&asked), Why::NotUnderstood);
+    assert!(server.with_token().is_empty());
+
+    let server = Server::start(Behaviour {
+        refused: vec![WEB.to_owned()],
+        ..Behaviour::new(|r| match r.path() {
+            HOST_META => xrd(WEB),
+            _ => plain(r),
+        })
+    });
+    let unanswered = unanswered(ask(&through(&server), question(1, "m.example")));
+    assert_eq!(unanswered.why, Why::Unreachable);
+    assert!(unanswered.detail.contains(WEB), "{}", unanswered.detail);
+    assert!(server.with_token().is_empty());
+}
+
+#[test]
+fn nobody_is_looked_up_where_no_name_is_known() {
+    for user in [User::Unknown, User::Application] {
+        let server = Server::start(Behaviour::new(plain));
+        let mut question = question(1, "m.example");
+        question.user = user;
+        assert_eq!(verdict(&ask(&through(&server), question)), Verdict::Works);
+        assert!(!server.has_arrived(WEBFINGER, ""));
+    }
+}

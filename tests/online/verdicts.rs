@@ -131,7 +131,7 @@ fn an_applications_own_token_is_asked_for_its_app_alone() {
 fn a_token_that_has_no_user_is_asked_for_its_app() {
     for sample in ["no-user", "no-user-limited"] {
         let unknown = asked(sample, "app-ok-4.3", |question| {
-            question.user = User::Unknown
+            question.user = User::Unknown;
         });
         assert_eq!(verdict(&unknown), Verdict::Works);
         // The record says that it is alice's.
