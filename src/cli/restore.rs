@@ -85,7 +85,8 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
         return Ok(exit(&plan));
     }
     records.retain(|record| is_written(&plan, record));
-    verify::after_restore(session, args, (records, &credentials), exit(&plan))
+    let restored = (records, &credentials);
+    Ok(verify::after_restore(session, args, restored, exit(&plan)))
 }
 
 /// An option that only a restore into the server's database knows.

@@ -90,7 +90,8 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
     let exit = job.run(&mut vault, &mut client)?;
     let records = job.to_be_asked_about(&vault)?;
     drop(vault);
-    verify::after_restore(session, args, (records, &credentials), exit)
+    let restored = (records, &credentials);
+    Ok(verify::after_restore(session, args, restored, exit))
 }
 
 /// Options that don't go together.

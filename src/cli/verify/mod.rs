@@ -98,10 +98,7 @@ fn ask(
     }
     let of_servers = of_servers(&records);
     if !of_servers.is_empty() && count > 1 {
-        let names: Vec<&str> = of_servers
-            .iter()
-            .map(|instance| instance.as_str())
-            .collect();
+        let names: Vec<&str> = of_servers.iter().map(Domain::as_str).collect();
         session.output.note(&format!(
             "asking counts as use: {} will note of each of these {} that it was used and that its user was there today",
             names.join(", "),
@@ -124,20 +121,20 @@ pub(crate) fn after_restore(
     args: &Restore,
     (records, credentials): (Vec<Record>, &Credentials),
     restored: Exit,
-) -> Result<Exit, Failure> {
+) -> Exit {
     if records.is_empty() {
-        return Ok(restored);
+        return restored;
     }
     let selector = Some(&args.selector);
     match ask(session, &args.asking, selector, records, credentials) {
-        Ok(Exit::Done) => Ok(restored),
-        Ok(_) => Ok(Exit::Partial),
+        Ok(Exit::Done) => restored,
+        Ok(_) => Exit::Partial,
         Err(failure) => {
             session.output.warn(&format!(
                 "it was restored, but whether it works is not known: {}",
                 failure.message
             ));
-            Ok(Exit::Partial)
+            Exit::Partial
         }
     }
 }
