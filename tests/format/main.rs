@@ -23,11 +23,11 @@ use tuskvault::{
     crypto::{Credentials, KdfParams, KeyFile, Passphrase},
     model::{
         Account, Actor, App, Completeness, Domain, Moment, Scopes, Secret, Selector, Snapshot,
-        SourceKey, Token,
+        SourceKey, Token, Verdict, Verification, VerifiedAccount, VerifiedApp,
     },
     progress::Silent,
     storage::Access,
-    vault::{ImportContext, Query, Vault},
+    vault::{AuditEvent, ImportContext, Query, Vault},
 };
 
 #[test]
@@ -68,6 +68,81 @@ fn a_reader_that_knows_only_the_document_reads_a_vault() {
         assert_eq!(read.len(), expected.len());
         assert_eq!(contents.audit(), (5, true));
     }
+}
+
+#[test]
+fn what_instances_answered_stands_as_the_document_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("v.tusk");
+    let mut vault = filled(&path);
+    let id = |number| {
+        let token = token(number, None);
+        vault.token_id(&token.instance, token.access_token.expose())
+    };
+    let answer = |second: i64, verdict, words: Option<String>, user: Option<&str>| Verification {
+        at: Timestamp::from_second(second).unwrap(),
+        verdict,
+        words,
+        account: user.map(|user| VerifiedAccount {
+            id: "7".to_owned(),
+            username: user.to_owned(),
+        }),
+        app: user.map(|_| VerifiedApp {
+            name: Some("Tusky".to_owned()),
+            ..VerifiedApp::default()
+        }),
+    };
+    let answers = [
+        (id(0), answer(-5, Verdict::Works, None, Some("Alice"))),
+        (
+            id(0),
+            answer(9, Verdict::Refused, Some("n".repeat(300)), None),
+        ),
+        (id(1), answer(8, Verdict::Works, None, Some("Alina"))),
+        (
+            id(2),
+            answer(
+                7,
+                Verdict::InstanceGone,
+                Some("no such host".to_owned()),
+                None,
+            ),
+        ),
+    ];
+    let event = AuditEvent::Verified {
+        selector: Some("*".to_owned()),
+        good: 2,
+        bad: 2,
+        unanswered: 0,
+    };
+    let now = Timestamp::from_second(1_700_000_010).unwrap();
+    vault
+        .record_verifications(&answers, &event, (&actor(), now))
+        .unwrap();
+    drop(vault);
+    let secrets = Secrets {
+        passphrase: Some(PASSWORD),
+        key_file: None,
+    };
+    let contents = reader::read(&fs::read(&path).unwrap(), &secrets);
+    let mut expected: Vec<_> = answers
+        .iter()
+        .map(|(id, answer)| {
+            let verdict = answer.verdict.as_str().to_owned();
+            let user = answer.account.as_ref();
+            let user = user.map(|account| account.username.clone());
+            let at = answer.at.as_microsecond();
+            (id.to_base32(), at, verdict, answer.words.clone(), user)
+        })
+        .collect();
+    expected.sort();
+    assert_eq!(contents.answers(), expected);
+    let of_user = |name: &str, number| (name.to_owned(), answers[number].0.to_base32());
+    assert_eq!(
+        contents.answers_by_user(),
+        [of_user("alice", 0), of_user("alina", 2)]
+    );
+    assert_eq!(contents.audit(), (5, true));
 }
 
 #[test]

@@ -328,6 +328,44 @@ impl Contents {
         versions.collect()
     }
 
+    /// What instances answered: the token's id in base32, when, the verdict, the server's words, the user name told.
+    pub(crate) fn answers(&self) -> Vec<(String, i64, String, Option<String>, Option<String>)> {
+        let mut answers = Vec::new();
+        for (_, mut block) in self.blocks(19) {
+            for _ in 0..block.rows {
+                block.at = 0;
+                let id = data_encoding::BASE32_NOPAD.encode(&block.sorted_text());
+                let at = block.delta();
+                let (answer, account) = (block.symbol(), block.symbol());
+                let mut answer = Value::new(&answer);
+                let (verdict, words) = (answer.text(), answer.optional_text());
+                let user = (!account.is_empty()).then(|| {
+                    let mut account = Value::new(&account);
+                    let _id = account.text();
+                    account.text()
+                });
+                answers.push((id.to_lowercase(), at, verdict, words, user));
+            }
+            block.end();
+        }
+        answers
+    }
+
+    /// The index of answers: user names in lower case, and the token's id in base32.
+    pub(crate) fn answers_by_user(&self) -> Vec<(String, String)> {
+        let mut entries = Vec::new();
+        for (_, mut block) in self.blocks(37) {
+            for _ in 0..block.rows {
+                block.at = 0;
+                let name = text(&block.sorted_text());
+                let id = data_encoding::BASE32_NOPAD.encode(&block.column().take(16));
+                entries.push((name, id.to_lowercase()));
+            }
+            block.end();
+        }
+        entries
+    }
+
     /// Entries of the audit log and whether the chain of their links holds.
     pub(crate) fn audit(&self) -> (u64, bool) {
         let key: [u8; 32] = self.rows[&vec![0]][36..68].try_into().unwrap();
@@ -382,6 +420,7 @@ struct Column {
     bytes: Vec<u8>,
     read: usize,
     last: u64,
+    last_text: Vec<u8>,
     symbols: Option<Vec<Vec<u8>>>,
     /// Bits read behind `read`: of a column of symbols alone.
     bits: usize,
@@ -438,6 +477,15 @@ impl Block {
 
     fn text(&mut self) -> Vec<u8> {
         self.column().counted()
+    }
+
+    fn sorted_text(&mut self) -> Vec<u8> {
+        let column = self.column();
+        let shared = usize::try_from(column.leb128()).unwrap();
+        let own = column.counted();
+        column.last_text.truncate(shared);
+        column.last_text.extend(own);
+        column.last_text.clone()
     }
 
     fn symbol(&mut self) -> Vec<u8> {
@@ -551,6 +599,34 @@ impl Block {
             instance,
             username,
         }
+    }
+}
+
+/// Fields one after the other, behind a version byte.
+struct Value<'v>(&'v [u8]);
+
+impl<'v> Value<'v> {
+    fn new(bytes: &'v [u8]) -> Self {
+        assert_eq!(bytes[0], 1, "the version of a value");
+        Self(&bytes[1..])
+    }
+
+    fn take(&mut self, len: usize) -> &'v [u8] {
+        let (taken, rest) = self.0.split_at(len);
+        self.0 = rest;
+        taken
+    }
+
+    fn text(&mut self) -> String {
+        let len = match self.take(1)[0] {
+            251 => usize::from(u16::from_le_bytes(self.take(2).try_into().unwrap())),
+            len => usize::from(len),
+        };
+        text(self.take(len))
+    }
+
+    fn optional_text(&mut self) -> Option<String> {
+        (self.take(1) == [1]).then(|| self.text())
     }
 }
 

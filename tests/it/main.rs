@@ -26,6 +26,7 @@ mod hostile;
 mod instance;
 mod json;
 mod keys;
+mod killed;
 mod merging;
 mod moments;
 mod naming;

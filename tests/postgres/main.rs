@@ -23,7 +23,12 @@ mod fixture;
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod home;
 mod import;
+#[cfg(feature = "online")]
+#[path = "../instance/mod.rs"]
+mod instance;
 mod pooler;
 mod rails;
 mod restore;
+#[cfg(feature = "online")]
+mod verify;
 mod watermark;

@@ -40,7 +40,7 @@ fn restore(home: &Home, database: &Database, role: Role, more: &[&str]) -> Ran {
     Ran::of(&arguments, command.output().unwrap())
 }
 
-fn into(command: &mut Command, database: &Database, role: Role) {
+pub(crate) fn into(command: &mut Command, database: &Database, role: Role) {
     command
         .env("PGHOST", database.cluster.socket())
         .env("PGPORT", database.cluster.port.to_string())
@@ -108,7 +108,7 @@ const ONE: &str = "SELECT t.token FROM oauth_access_tokens t JOIN oauth_applicat
      AND t.resource_owner_id <= 8 ORDER BY t.id LIMIT 1";
 
 /// A database, a vault of it, the token of [`ONE`] and its id.
-fn one() -> Option<(Database, Home, String, String)> {
+pub(crate) fn one() -> Option<(Database, Home, String, String)> {
     let database = Database::new("4.7", 400)?;
     let home = backed_up(&database);
     let token = database.query_strings(ONE).remove(0);
@@ -116,7 +116,7 @@ fn one() -> Option<(Database, Home, String, String)> {
     Some((database, home, token, id))
 }
 
-fn delete(database: &Database, token: &str) {
+pub(crate) fn delete(database: &Database, token: &str) {
     database.execute(&format!(
         "DELETE FROM oauth_access_tokens WHERE token = '{token}'"
     ));
