@@ -73,3 +73,19 @@ pub fn host_meta(bytes: &[u8]) {
 }
 
 const STATUSES: [u16; 12] = [200, 301, 400, 401, 403, 404, 410, 422, 429, 500, 503, 204];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(status: u8, kind: u8, header in ".{0,60}", body: Vec<u8>, text in "[ -~]{0,60}") {
+            let head = [[status, kind].as_slice(), header.as_bytes(), b"\n"].concat();
+            super::answer(&[head.as_slice(), &body].concat());
+            super::host_meta(&body);
+            super::host_meta(text.as_bytes());
+            super::host_meta(format!("<XRD><Link rel='lrdd' template='{text}'/></XRD>").as_bytes());
+        }
+    }
+}

@@ -5,6 +5,9 @@
 //! and time, that no host is asked more than twice at once and none against its will, and that an answer is a verdict
 //! only where it is about the token: what a proxy, a portal or a broken server says leaves the last one standing.
 //!
+//! A host that refuses for its rate limit gets the pause that it wants, and is asked again, until it has refused a question
+//! three times, or three times in a row whatever was asked: then that question, or all that are left there, have no answer.
+//!
 //! Facts: Mastodon's `accounts/verify_credentials` and `apps/verify_credentials` from 2.4 to 4.7, Doorkeeper 5 and 6,
 //! RFC 6415 (host-meta), RFC 7033 (WebFinger), RFC 6750 (Bearer), RFC 9110 (`Retry-After`).
 

@@ -198,6 +198,7 @@ impl Office<'_> {
     }
 
     fn work(&self, sender: &SyncSender<Message>) {
+        let _guard = EndsWithMe(self);
         while let Some(job) = self.next() {
             // Neither a fault of ours nor one of a package may keep the others waiting.
             let heard = panic::catch_unwind(AssertUnwindSafe(|| self.ask(&job)));
@@ -259,6 +260,17 @@ impl Office<'_> {
         self.desk().is_stopped = true;
         self.changed.notify_all();
         self.connections.end();
+    }
+}
+
+/// A thread that panics outside of a request leaves the desk in an unknown state: the others end, too.
+struct EndsWithMe<'o, 'c>(&'o Office<'c>);
+
+impl Drop for EndsWithMe<'_, '_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop();
+        }
     }
 }
 

@@ -96,6 +96,8 @@ pub(crate) enum Manner {
     Endless,
     /// A byte of the body, a pause, a byte: for hours.
     Drip,
+    /// The same with the headers.
+    DripHeaders,
     /// Half of the body, then the connection is gone: no close_notify.
     Cut,
     /// The same without a length: the end of the connection would be the end of the body.
@@ -401,6 +403,7 @@ impl Shared {
         let head = format!("{}\r\n\r\n", lines.join("\r\n"));
         match manner {
             Manner::Close => return Ok(false),
+            Manner::DripHeaders => stream.write_all(b"HTTP/1.1 200 X\r\nx-drip: ")?,
             Manner::Garbage => stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n\r\n")?,
             _ => stream.write_all(head.as_bytes())?,
         }
@@ -416,7 +419,7 @@ impl Shared {
                     stream.write_all(&[b' '; 16 << 10])?;
                 }
             }
-            Manner::Drip => {
+            Manner::Drip | Manner::DripHeaders => {
                 while !self.is_over.load(Ordering::SeqCst) {
                     stream.write_all(b" ")?;
                     stream.flush()?;

@@ -19,10 +19,15 @@ fn ok() -> Reply {
 
 #[test]
 fn bodies_that_are_huge_endless_or_cut_are_no_answer() {
-    let huge = Reply::json(
-        200,
-        &format!(r#"{{"id":"1","username":"{}"}}"#, "x".repeat(2 << 20)),
-    );
+    let padded = |bytes| {
+        let note = "x".repeat(bytes);
+        Reply::json(
+            200,
+            &format!(r#"{{"id":"1","username":"alice","note":"{note}"}}"#),
+        )
+    };
+    assert_eq!(verdict(&answering(padded(1_000_000)).0), Verdict::Works);
+    let huge = padded(2 << 20);
     for (reply, expected) in [
         (huge, Why::NotUnderstood),
         (ok().manner(Manner::Endless), Why::NotUnderstood),
@@ -39,17 +44,16 @@ fn bodies_that_are_huge_endless_or_cut_are_no_answer() {
 }
 
 #[test]
-fn a_body_that_drips_ends_with_the_time_limit() {
-    let server = Server::start(Behaviour::new(|_| ok().manner(Manner::Drip)));
-    let mut settings = direct(&server);
-    settings.timeout = Duration::from_millis(600);
-    let unanswered = unanswered(ask(&settings, question_at(&server)));
-    assert_eq!(unanswered.why, Why::Unreachable);
-    assert!(
-        unanswered.detail.contains("within 600 ms"),
-        "{}",
-        unanswered.detail
-    );
+fn what_drips_ends_with_the_time_limit() {
+    for manner in [Manner::Drip, Manner::DripHeaders] {
+        let server = Server::start(Behaviour::new(move |_| ok().manner(manner)));
+        let mut settings = direct(&server);
+        settings.timeout = Duration::from_millis(600);
+        let unanswered = unanswered(ask(&settings, question_at(&server)));
+        assert_eq!(unanswered.why, Why::Unreachable);
+        let detail = unanswered.detail;
+        assert!(detail.contains("did not answer within 600 ms"), "{detail}");
+    }
 }
 
 #[test]
@@ -286,4 +290,51 @@ fn a_fault_of_ours_keeps_nobody_waiting() {
     });
     let Ok(()) = heard;
     assert_eq!((worked, broken), (9, 1));
+}
+
+/// The names that may name a proxy.
+const PROXIES: [&str; 3] = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"];
+
+#[test]
+fn the_environments_proxy_is_used_or_refused_and_never_left_out() {
+    for (name, value, expected) in [
+        ("HTTPS_PROXY", "", "none"),
+        ("HTTPS_PROXY", "http://proxy.example:3128", "usable"),
+        ("https_proxy", "proxy.example:3128", "usable"),
+        ("ALL_PROXY", "socks5h://127.0.0.1:9050", "refused"),
+        ("https_proxy", "http://", "refused"),
+    ] {
+        // The environment of this process is everybody's: another one reads it.
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "faults::reads_the_environment", "--ignored"]);
+        for name in PROXIES {
+            command
+                .env_remove(name)
+                .env_remove(name.to_ascii_lowercase());
+        }
+        let output = command
+            .env(name, value)
+            .env("EXPECTED", expected)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{value}: {said}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "run by the test of the environment"]
+fn reads_the_environment() {
+    let server = Server::start(Behaviour::new(plain));
+    let mut settings = direct(&server);
+    settings.proxy = Proxy::of_environment();
+    let found = match (&settings.proxy, Client::new(&settings)) {
+        (None, Ok(_)) => "none",
+        (Some(_), Ok(_)) => "usable",
+        (_, Err(_)) => "refused",
+    };
+    assert_eq!(found, std::env::var("EXPECTED").unwrap());
 }

@@ -43,6 +43,29 @@ fn fifty_hosts_are_asked_side_by_side_and_none_more_than_twice_at_once() {
     }
 }
 
+#[test]
+fn a_host_with_many_tokens_is_asked_by_two_at_once() {
+    let server = Server::start(Behaviour::new(|request| {
+        thread::sleep(Duration::from_millis(10));
+        plain(request)
+    }));
+    let hosts = ["a.example", "b.example", "c.example"];
+    let questions = (0..60).map(|number| question(number, hosts[usize::from(number) % 3]));
+    let came = ask_all(&through(&server), questions.collect());
+    assert!(
+        came.asked
+            .iter()
+            .all(|asked| verdict(asked) == Verdict::Works)
+    );
+    for host in hosts {
+        assert!(
+            server.most_in_flight(host) <= 2,
+            "{}",
+            server.most_in_flight(host)
+        );
+    }
+}
+
 /// A server whose second answer is this refusal, at most once; the others are plain.
 fn refusing_once(refusal: fn() -> Reply) -> Server {
     let asked = AtomicUsize::new(0);
