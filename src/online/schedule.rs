@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Question, Unanswered, Why,
+    Asked, Question, Unanswered, Why,
     job::{Job, Outcome, Task, Turn},
     place::Origin,
 };
@@ -15,6 +15,8 @@ use super::{
 pub(super) const MOST_PER_HOST: usize = 2;
 /// Refusals for the rate limit until a question, or a whole host, is given up.
 const MOST_REFUSALS: u8 = 3;
+/// Requests without an answer, one after the other, until a host is given up.
+const MOST_FAILURES: u8 = 3;
 
 /// What the one who called is told.
 #[derive(Debug)]
@@ -44,8 +46,11 @@ struct Host {
     pause: Option<Pause>,
     /// Pauses for refusals since it last answered otherwise.
     refusals: u8,
-    /// It wants too long a pause, or one after the other: it is asked no more.
-    given_up: Option<String>,
+    /// Requests since it last answered that had no answer.
+    failures: u8,
+    /// It wants too long a pause, or one after the other, or never answers: it is asked no more, and this is what comes
+    /// of the rest.
+    given_up: Option<Outcome>,
 }
 
 #[derive(Debug)]
@@ -70,9 +75,8 @@ impl Desk {
     pub(super) fn put(&mut self, job: Job, now: Instant, messages: &mut Vec<Message>) {
         let origin = job.origin.clone();
         let host = self.hosts.entry(origin.clone()).or_default();
-        if let Some(detail) = &host.given_up {
-            let outcome = Unanswered::new(Why::RateLimited, detail.clone()).into();
-            return tell(job.questions, &outcome, messages);
+        if let Some(outcome) = &host.given_up {
+            return tell(job.questions, outcome, messages);
         }
         if host.queue.is_empty() {
             self.ring.push_back(origin.clone());
@@ -127,15 +131,11 @@ impl Desk {
         let origin = job.origin.clone();
         let host = self.hosts.entry(origin.clone()).or_default();
         host.under_way = host.under_way.saturating_sub(1);
-        if heard.is_answer && !is_refusal {
-            host.refusals = 0;
-        }
+        host.count(&heard);
         if let Some(pause) = heard.pause {
             host.pause(&origin, pause, is_refusal, most_wait, now);
         }
-        if host.given_up.is_some() {
-            self.give_up(&origin, &mut messages);
-        }
+        self.give_up(&origin, &mut messages);
         match heard.turn {
             Turn::Next(origin, task) => {
                 job = Job {
@@ -156,7 +156,7 @@ impl Desk {
                 if job.refusals < MOST_REFUSALS {
                     self.put(job, now, &mut messages);
                 } else {
-                    let outcome = Unanswered::new(Why::RateLimited, again(&origin)).into();
+                    let outcome = again(&origin);
                     tell(job.questions, &outcome, &mut messages);
                 }
             }
@@ -167,17 +167,18 @@ impl Desk {
         messages
     }
 
+    /// Ends what waits for a host that is asked no more.
     fn give_up(&mut self, origin: &Origin, messages: &mut Vec<Message>) {
         let Some(host) = self.hosts.get_mut(origin) else {
             return;
         };
-        let queue = std::mem::take(&mut host.queue);
-        let detail = host.given_up.clone().unwrap_or_default();
+        let Some(outcome) = &host.given_up else {
+            return;
+        };
         self.ring.retain(|other| other != origin);
-        self.open = self.open.saturating_sub(queue.len());
-        let outcome = Unanswered::new(Why::RateLimited, detail).into();
-        for job in queue {
-            tell(job.questions, &outcome, messages);
+        for job in host.queue.drain(..) {
+            self.open = self.open.saturating_sub(1);
+            tell(job.questions, outcome, messages);
         }
     }
 
@@ -210,6 +211,31 @@ impl Host {
         Some(job)
     }
 
+    /// A host that is dead would hold a thread for the time limit with each of its questions.
+    fn count(&mut self, heard: &Heard) {
+        if heard.is_answer {
+            self.failures = 0;
+            if !matches!(heard.turn, Turn::Refused) {
+                self.refusals = 0;
+            }
+            return;
+        }
+        let Turn::Done(outcome) = &heard.turn else {
+            return;
+        };
+        let is_of_host = match outcome {
+            Outcome::NoSuchHost(_) => true,
+            Outcome::Is(Asked::Unanswered(unanswered)) => {
+                matches!(unanswered.why, Why::Unreachable | Why::Untrusted)
+            }
+            Outcome::Is(Asked::Answered(_)) => false,
+        };
+        self.failures = self.failures.saturating_add(u8::from(is_of_host));
+        if self.failures >= MOST_FAILURES {
+            self.given_up.get_or_insert_with(|| outcome.clone());
+        }
+    }
+
     fn pause(
         &mut self,
         origin: &Origin,
@@ -218,20 +244,20 @@ impl Host {
         most_wait: Duration,
         now: Instant,
     ) {
-        let secs = wanted.as_secs() + u64::from(wanted.subsec_nanos() > 0);
+        let secs = wanted
+            .as_secs()
+            .saturating_add(u64::from(wanted.subsec_nanos() > 0));
         let until = now.checked_add(wanted);
         let (Some(until), true) = (until, wanted <= most_wait) else {
-            self.given_up = Some(format!(
-                "{} wants to be left alone for {secs} s",
-                origin.as_str()
-            ));
+            let detail = format!("{} wants to be left alone for {secs} s", origin.as_str());
+            self.given_up = Some(Unanswered::new(Why::RateLimited, detail).into());
             return;
         };
         match &mut self.pause {
             // Two were under way: it is the same pause.
             Some(pause) if pause.until > now => pause.until = pause.until.max(until),
             _ => {
-                self.refusals += u8::from(is_refusal);
+                self.refusals = self.refusals.saturating_add(u8::from(is_refusal));
                 let is_told = false;
                 self.pause = Some(Pause {
                     until,
@@ -241,7 +267,7 @@ impl Host {
             }
         }
         if self.refusals >= MOST_REFUSALS {
-            self.given_up = Some(again(origin));
+            self.given_up.get_or_insert_with(|| again(origin));
         }
     }
 
@@ -258,9 +284,11 @@ impl Host {
     }
 }
 
-fn again(origin: &Origin) -> String {
+fn again(origin: &Origin) -> Outcome {
     let host = origin.as_str();
-    format!("{host} refused {MOST_REFUSALS} times, since it limits how often it is asked")
+    let detail =
+        format!("{host} refused {MOST_REFUSALS} times, since it limits how often it is asked");
+    Unanswered::new(Why::RateLimited, detail).into()
 }
 
 fn tell(questions: Vec<Question>, outcome: &Outcome, messages: &mut Vec<Message>) {

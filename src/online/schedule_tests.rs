@@ -6,10 +6,7 @@ use proptest::prelude::*;
 
 use crate::model::{Domain, TokenId, User};
 
-use super::{
-    super::{Asked, job},
-    *,
-};
+use super::{super::job, *};
 
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -182,6 +179,32 @@ fn a_question_that_is_refused_three_times_keeps_nobody_else() {
     assert_eq!((answered, limited(&messages)), (5, 1));
 }
 
+#[test]
+fn a_host_that_never_answers_is_given_up_and_its_rest_comes_to_the_same() {
+    let silent = || Heard {
+        is_answer: false,
+        pause: None,
+        turn: Turn::Done(Unanswered::new(Why::Unreachable, "silent").into()),
+    };
+    let now = Instant::now();
+    let mut desk = desk(&[("a.example", 50)], now);
+    let mut messages = Vec::new();
+    // Twice silent, then an answer: it is counted anew.
+    for heard in [silent(), silent(), heard(done(), None), silent(), silent()] {
+        let job = desk.take(now).unwrap();
+        messages.extend(desk.heard(job, heard, WAIT, now));
+    }
+    assert_eq!(messages.len(), 5);
+    let job = desk.take(now).unwrap();
+    messages.extend(desk.heard(job, silent(), WAIT, now));
+    assert_eq!(messages.len(), 50);
+    assert!(desk.is_done() && desk.take(now).is_none());
+    let Message::Asked(_, outcome) = &messages[49] else {
+        panic!("a pause");
+    };
+    assert!(matches!(&**outcome, Outcome::Is(Asked::Unanswered(u)) if u.detail == "silent"));
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Done,
@@ -190,6 +213,7 @@ enum Step {
     Next(u8),
     At(u8),
     Fault,
+    Silent,
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -200,6 +224,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (0..4_u8).prop_map(Step::Next),
         1 => (0..4_u8).prop_map(Step::At),
         1 => Just(Step::Fault),
+        2 => Just(Step::Silent),
     ]
 }
 
@@ -242,6 +267,7 @@ proptest! {
                 Step::LastOne(secs) => heard(done(), Some(secs)),
                 Step::Next(place) => heard(Turn::Next(host(names[usize::from(place)]), job.task.clone()), None),
                 Step::At(place) => heard(Turn::At(host(names[usize::from(place)])), None),
+                Step::Silent => Heard { is_answer: false, ..heard(Turn::Done(Unanswered::new(Why::Unreachable, "x").into()), None) },
                 Step::Fault => Heard { is_answer: false, ..heard(done(), None) },
             };
             if let Some(pause) = heard.pause.filter(|pause| *pause <= WAIT) {

@@ -68,6 +68,28 @@ fn a_server_that_says_nothing_ends_with_the_time_limit() {
 }
 
 #[test]
+fn a_dead_host_is_not_waited_for_with_every_token() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = Server::start(Behaviour::new(plain));
+    let mut settings = direct(&server);
+    settings.timeout = Duration::from_millis(200);
+    let questions = (0..200).map(|number| Question {
+        base_url: Some(silent.local_addr().unwrap().to_string()),
+        ..question(number, "m.example")
+    });
+    let came = ask_all(&settings, questions.collect());
+    assert!(
+        came.asked
+            .iter()
+            .all(|asked| why(asked) == Why::Unreachable)
+    );
+    silent.set_nonblocking(true).unwrap();
+    let connections = std::iter::from_fn(|| silent.accept().ok()).count();
+    // Three without an answer, while a fourth was under way.
+    assert!((3..=4).contains(&connections), "{connections}");
+}
+
+#[test]
 fn http_1_0_is_understood() {
     let (asked, _) = answering(ok().manner(Manner::Http10));
     assert_eq!(verdict(&asked), Verdict::Works);
@@ -328,6 +350,9 @@ fn the_environments_proxy_is_used_or_refused_and_never_left_out() {
 #[test]
 #[ignore = "run by the test of the environment"]
 fn reads_the_environment() {
+    let Ok(expected) = std::env::var("EXPECTED") else {
+        return;
+    };
     let server = Server::start(Behaviour::new(plain));
     let mut settings = direct(&server);
     settings.proxy = Proxy::of_environment();
@@ -336,5 +361,5 @@ fn reads_the_environment() {
         (Some(_), Ok(_)) => "usable",
         (_, Err(_)) => "refused",
     };
-    assert_eq!(found, std::env::var("EXPECTED").unwrap());
+    assert_eq!(found, expected);
 }
