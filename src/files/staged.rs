@@ -30,18 +30,37 @@ impl Staged {
             Err(error) if error.kind() == io::ErrorKind::NotFound => target.to_owned(),
             Err(error) => return Err(error),
         };
-        let folder = folder_of(&target);
-        let name = target
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
         // tempfile opens with O_EXCL and mode 0600: a link at that name is never followed.
         let file = Builder::new()
-            .prefix(&format!(".{name}."))
-            .suffix(".tmp")
-            .tempfile_in(folder)?;
+            .prefix(&prefix(&target))
+            .suffix(SUFFIX)
+            .tempfile_in(folder_of(&target))?;
         Ok(Self { file, target })
+    }
+
+    /// Removes what processes that were killed left of this file in the making. For files that whoever makes them keeps
+    /// locked, and makes only while nobody else may: what is not locked then is nobody's. What can't be removed stays.
+    pub fn remove_leftovers(target: &Path) {
+        let Ok(target) = std::fs::canonicalize(target) else {
+            return;
+        };
+        let prefix = prefix(&target);
+        let is_one = |name: &str| {
+            let middle = name.strip_prefix(&prefix);
+            let middle = middle.and_then(|rest| rest.strip_suffix(SUFFIX));
+            middle.is_some_and(|random| random.bytes().all(|b| b.is_ascii_alphanumeric()))
+        };
+        let entries = std::fs::read_dir(folder_of(&target)).into_iter().flatten();
+        for entry in entries.flatten() {
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if !is_file || !entry.file_name().to_str().is_some_and(is_one) {
+                continue;
+            }
+            let path = entry.path();
+            if File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+                drop(std::fs::remove_file(path));
+            }
+        }
     }
 
     /// The file.
@@ -78,6 +97,14 @@ impl Staged {
         sync_folder(&self.target)
     }
 }
+
+/// How the names of files in the making of `target` begin; random characters follow.
+fn prefix(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default();
+    format!(".{}.", name.to_string_lossy())
+}
+
+const SUFFIX: &str = ".tmp";
 
 /// Makes the names in the folder of `path` durable.
 ///

@@ -40,7 +40,12 @@ impl LockedVault {
     /// [`Error::Io`].
     pub fn open(path: &Path, access: Access, wait: Duration) -> Result<Self, Error> {
         let file = open_locked(path, access, wait)?;
-        Self::over(path, Box::new(file), access)
+        let locked = Self::over(path, Box::new(file), access)?;
+        if access == Access::Write {
+            // Nobody else writes the vault anew: we have it.
+            Staged::remove_leftovers(path);
+        }
+        Ok(locked)
     }
 
     /// The same over any medium, which the caller has locked.
@@ -467,6 +472,36 @@ mod tests {
             1,
             "no temp file stays"
         );
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v.tusk");
+        created(&path);
+        let file = |name: &str| folder.path().join(name);
+        for name in [
+            ".v.tusk.a1B2c3.tmp",
+            ".v.tusk.tmp",
+            ".v.tusk.a.b.tmp",
+            ".w.tusk.a1B2c3.tmp",
+        ] {
+            std::fs::write(file(name), "x").unwrap();
+        }
+        let locked = std::fs::File::create(file(".v.tusk.locked.tmp")).unwrap();
+        locked.lock().unwrap();
+        std::os::unix::fs::symlink(&path, file(".v.tusk.link00.tmp")).unwrap();
+        let names = || {
+            let entries = std::fs::read_dir(folder.path()).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            names.collect::<std::collections::BTreeSet<_>>()
+        };
+        let before = names();
+        drop(LockedVault::open(&path, Access::Read, WAIT).unwrap());
+        assert_eq!(names(), before);
+        drop(LockedVault::open(&path, Access::Write, WAIT).unwrap());
+        let gone = before.difference(&names()).cloned().collect::<Vec<_>>();
+        assert_eq!(gone, [".v.tusk.a1B2c3.tmp"]);
     }
 
     #[test]

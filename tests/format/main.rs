@@ -137,7 +137,7 @@ fn what_instances_answered_stands_as_the_document_says() {
         .collect();
     expected.sort();
     assert_eq!(contents.answers(), expected);
-    let of_user = |name: &str, number| (name.to_owned(), answers[number].0.to_base32());
+    let of_user = |name: &str, number: usize| (name.to_owned(), answers[number].0.to_base32());
     assert_eq!(
         contents.answers_by_user(),
         [of_user("alice", 0), of_user("alina", 2)]

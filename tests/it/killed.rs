@@ -81,7 +81,7 @@ fn a_rewrite_that_is_killed_leaves_the_old_vault_or_the_new_one() {
         home.run(command).ok();
         assert_eq!(count(&home), after, "{command:?}");
         let left = home.files_in(".local/share/tuskvault");
-        assert!(left.len() <= 3, "{command:?}: {left:?}");
+        assert!(left.len() <= 2, "{command:?}: {left:?}");
     }
 }
 

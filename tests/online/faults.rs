@@ -1,6 +1,9 @@
 //! Servers that are broken, hostile, or somebody else.
 
-use std::net::TcpListener;
+use std::{
+    net::TcpListener,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use super::*;
 use instance::{Behaviour, Certificate, Manner};
@@ -102,6 +105,31 @@ fn a_server_that_hangs_up_after_each_answer_is_asked_on() {
             .iter()
             .all(|asked| verdict(asked) == Verdict::Works)
     );
+}
+
+#[test]
+fn a_connection_that_is_closed_instead_of_an_answer_is_replaced_once() {
+    let asked = AtomicUsize::new(0);
+    let server = Server::start(Behaviour::new(move |request| {
+        match asked.fetch_add(1, Ordering::SeqCst) {
+            1 => plain(request).manner(Manner::Close),
+            _ => plain(request),
+        }
+    }));
+    let questions = (0..10).map(|number| Question {
+        base_url: Some(server.authority()),
+        ..question(number, "m.example")
+    });
+    let came = ask_all(&direct(&server), questions.collect());
+    assert!(
+        came.asked
+            .iter()
+            .all(|asked| verdict(asked) == Verdict::Works)
+    );
+    assert_eq!(server.requests().len(), 11);
+    // And once only.
+    let (asked, requests) = answering(ok().manner(Manner::Close));
+    assert_eq!((why(&asked), requests), (Why::Unreachable, 2));
 }
 
 #[test]
@@ -304,7 +332,6 @@ fn a_token_that_no_header_can_hold_is_not_sent() {
 
 #[test]
 fn a_fault_of_ours_keeps_nobody_waiting() {
-    use std::sync::atomic::{AtomicUsize, Ordering};
     let server = Server::start(Behaviour::new(plain));
     let client = Client::new(&direct(&server)).unwrap();
     let questions = (0..10).map(|number| Question {
