@@ -103,7 +103,7 @@ fn story(record: &Record, events: &[Event], answers: &[Verification]) -> Vec<Str
         .map(|event| (event.at, sentence(event)))
         .collect();
     let same = |a: &Verification, b: &Verification| {
-        verdict::sentence(a, &record.instance) == verdict::sentence(b, &record.instance)
+        verdict::in_full(a, &record.instance) == verdict::in_full(b, &record.instance)
     };
     for answers in answers.chunk_by(same) {
         let (Some(first), Some(last)) = (answers.first(), answers.last()) else {
@@ -113,7 +113,7 @@ fn story(record: &Record, events: &[Event], answers: &[Verification]) -> Vec<Str
             1 => String::new(),
             count => format!(", {count} times until {}", report::time(last.at)),
         };
-        let what = verdict::sentence(first, &record.instance);
+        let what = verdict::in_full(first, &record.instance);
         let at = report::time(first.at);
         let line = format!("{at}  verified: {what}{again}");
         lines.push((Moment::from(first.at), line));

@@ -256,7 +256,7 @@ fn import_history(session: &Session<'_>, path: &Path, material: &[u8]) -> Result
         if known.iter().any(is_same) {
             skipped += 1;
             // Its tokens may have been asked about since it was taken over.
-            vault.import_answers(snapshot)?;
+            vault.import_answers(snapshot, session.now)?;
             continue;
         }
         let context = ImportContext {
@@ -318,6 +318,12 @@ pub(crate) fn record(
 ) -> Result<Exit, Failure> {
     let run = vault.import(snapshot, &session.context(options))?;
     show(session, &run)?;
+    // What the vault has to say; the connector's warnings were shown when it read.
+    if !session.output.json {
+        for warning in run.warnings.iter().skip(snapshot.warnings.len()) {
+            session.output.warn(warning);
+        }
+    }
     if !connector.is_live() {
         session.remember(vault, None);
         return Ok(Exit::Done);

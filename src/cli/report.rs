@@ -3,7 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::{Timestamp, tz::TimeZone};
 use tuskvault::{
-    model::{Counts, Record, Run, RunOutcome, Sighting, Status, User},
+    model::{Counts, Record, RecordKey, Run, RunOutcome, Sighting, Status},
     vault::Choice,
 };
 
@@ -83,11 +83,16 @@ pub(crate) fn records(records: &[Record], now: Timestamp) -> String {
 
 /// `user@instance`; `?@instance` where the user is not known, the instance alone for an application's own token.
 pub(crate) fn account(record: &Record) -> String {
-    match &record.user {
-        User::Named(name) => format!("{name}@{}", record.instance),
-        User::Unknown => format!("?@{}", record.instance),
-        User::Application => record.instance.to_string(),
-    }
+    account_of(&record.key())
+}
+
+/// The account of a key, in the same words.
+pub(crate) fn account_of(key: &RecordKey) -> String {
+    let account = RecordKey {
+        app: None,
+        ..key.clone()
+    };
+    account.to_string()
 }
 
 /// A time as people read it: local, to the minute.

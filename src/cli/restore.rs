@@ -6,7 +6,7 @@ use std::{
 };
 
 use tuskvault::{
-    connectors::{self, Source, WriteRequest},
+    connectors::{self, Prepared, Source, WriteRequest},
     model::{Action, Outcome, Plan, Record, Status},
     vault::{AuditEvent, Query, Vault},
 };
@@ -23,12 +23,17 @@ use super::{
 };
 
 pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure> {
-    if args.verify {
-        verify::allowed(session)?;
-    }
+    // Before anything is written: what can't ask then shall not find that out afterwards.
+    let client = match (args.verify, args.asking.given()) {
+        (true, _) => Some(verify::prepare(session, &args.asking)?),
+        (false, Some(option)) => {
+            return Err(Failure::usage(format!("`{option}` goes with `--verify`")));
+        }
+        (false, None) => None,
+    };
     #[cfg(feature = "postgres")]
     if args.to == connectors::postgres::NAME {
-        return super::restore_database::run(session, args);
+        return super::restore_database::run(session, args, client.as_ref());
     }
     let connector = find(&args.to)?;
     if let Some(option) = for_databases(args) {
@@ -38,7 +43,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
         Failure::usage(format!("\"{}\" can only be read", args.to))
             .hint(did_you_mean(&args.to, connectors::sinks()))
     })?;
-    let (mut vault, credentials) = session.open_with_credentials(session.access())?;
+    let (vault, credentials) = session.open_with_credentials(session.access())?;
     let mut records = records(session, &vault, args)?;
     leave_out_dead(&mut records, args)?;
     let path = target(args, connector, &records)?;
@@ -65,12 +70,32 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
             .path(&request.path)
             .hint("close it, or write all the same with `--while-running`"));
     }
+    write(session, vault, prepared, &records)?;
+    let Some(client) = client else {
+        return Ok(exit(&plan));
+    };
+    records.retain(|record| is_written(&plan, record));
+    let restored = (records, &credentials);
+    let exit = exit(&plan);
+    Ok(verify::after_restore(
+        session, args, &client, restored, exit,
+    ))
+}
+
+/// Asks the person, notes it, and writes.
+fn write(
+    session: &Session<'_>,
+    mut vault: Vault,
+    prepared: Box<dyn Prepared>,
+    records: &[Record],
+) -> Result<(), Failure> {
+    let plan = prepared.plan().clone();
     if !session.output.json {
         show(session, &plan, None)?;
     }
     session.confirm(&format!("Write this into {}?", plan.target))?;
     // Before the file is touched: what can't be noted isn't done.
-    session.audit(&mut vault, &event(&plan, &records))?;
+    session.audit(&mut vault, &event(&plan, records))?;
     drop(vault);
     let Outcome { backup, .. } = prepared.apply()?;
     if session.output.json {
@@ -81,12 +106,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Restore) -> Result<Exit, Failure
             .output
             .note(&format!("done; the former file is {}", backup.display()));
     }
-    if !args.verify {
-        return Ok(exit(&plan));
-    }
-    records.retain(|record| is_written(&plan, record));
-    let restored = (records, &credentials);
-    Ok(verify::after_restore(session, args, restored, exit(&plan)))
+    Ok(())
 }
 
 /// An option that only a restore into the server's database knows.

@@ -6,18 +6,18 @@
 
 mod tell;
 
-use std::{cell::RefCell, collections::HashMap};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use tuskvault::{
     connectors::postgres::{
-        self,
+        self, Settings,
         restore::{
             Bulked, Dead as DeadTokens, Line, Options, Outcome, Restore, Staged, Summary, Verdict,
             Which,
         },
     },
-    model::{Action, Moment, Record, Status, Target, TokenId},
+    model::{Action, Domain, Moment, Record, Status, Target, TokenId},
     progress::Progress as _,
     vault::{self, AuditEvent, Met, Query, Vault},
 };
@@ -33,7 +33,11 @@ use super::{
 
 use tell::{counts, left_out, short};
 
-pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(
+    session: &Session<'_>,
+    args: &Args,
+    asks: Option<&verify::Client>,
+) -> Result<Exit, Failure> {
     check(args)?;
     let server = &args.server;
     let settings = database::target(session, &args.database)?.settings;
@@ -52,18 +56,8 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
         Some(report::chosen(chosen, &args.selector.to_string())?)
     };
     let revoked_since = revoked_since(session, &vault, &query, one.as_ref())?;
-    let typed = domain(server.instance.as_ref())?;
-    let instance = match (typed, &settings.local_domain) {
-        (Some(typed), Some(said)) if typed != *said => {
-            return Err(Failure::usage(format!(
-                "`--instance` says {typed}, and LOCAL_DOMAIN says {said}"
-            ))
-            .hint("leave `--instance` out, or name the settings of that instance"));
-        }
-        (typed, said) => typed.or_else(|| said.clone()),
-    };
     let options = Options {
-        instance,
+        instance: instance(args, &settings)?,
         other_instance: server.other_instance,
         reused_names: server.reused_names,
         sessions: server.sessions,
@@ -85,13 +79,29 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
         revoked_since,
         options,
         location: settings.location(),
-        done: RefCell::default(),
     };
-    let exit = job.run(&mut vault, &mut client)?;
-    let records = job.to_be_asked_about(&vault)?;
+    let (exit, done) = job.run(&mut vault, &mut client)?;
+    let Some(asks) = asks else {
+        return Ok(exit);
+    };
+    let records = job.written(&vault, done)?;
     drop(vault);
     let restored = (records, &credentials);
-    Ok(verify::after_restore(session, args, restored, exit))
+    Ok(verify::after_restore(session, args, asks, restored, exit))
+}
+
+/// The instance that the database is of: as typed, or as its settings say.
+fn instance(args: &Args, settings: &Settings) -> Result<Option<Domain>, Failure> {
+    match (
+        domain(args.server.instance.as_ref())?,
+        &settings.local_domain,
+    ) {
+        (Some(typed), Some(said)) if typed != *said => Err(Failure::usage(format!(
+            "`--instance` says {typed}, and LOCAL_DOMAIN says {said}"
+        ))
+        .hint("leave `--instance` out, or name the settings of that instance")),
+        (typed, said) => Ok(typed.or_else(|| said.clone())),
+    }
 }
 
 /// Options that don't go together.
@@ -131,8 +141,6 @@ struct Job<'j> {
     revoked_since: HashMap<TokenId, Timestamp>,
     options: Options,
     location: String,
-    /// What was done, once it is.
-    done: RefCell<Option<AuditEvent>>,
 }
 
 /// What one pass came to.
@@ -163,7 +171,12 @@ impl Pass {
 }
 
 impl Job<'_> {
-    fn run(&self, vault: &mut Vault, client: &mut ::postgres::Client) -> Result<Exit, Failure> {
+    /// Answers what was done, too, if anything was.
+    fn run(
+        &self,
+        vault: &mut Vault,
+        client: &mut ::postgres::Client,
+    ) -> Result<(Exit, Option<AuditEvent>), Failure> {
         let session = self.session;
         let asks = !session.global.yes && !session.global.dry_run;
         if session.global.dry_run || (asks && !session.output.json) {
@@ -173,7 +186,7 @@ impl Job<'_> {
             self.show(&mut rehearsal, &pass)?;
             rehearsal.roll_back()?;
             if session.global.dry_run || !pass.writes() {
-                return Ok(pass.exit());
+                return Ok((pass.exit(), None));
             }
         }
         session.confirm(&format!("Write this into {}?", self.target()))?;
@@ -187,17 +200,16 @@ impl Job<'_> {
         }
         if !pass.writes() {
             restore.roll_back()?;
-            return Ok(pass.exit());
+            return Ok((pass.exit(), None));
         }
         // Before the database is told to keep it: what can't be noted isn't done.
         let event = self.event(&mut restore, &pass)?;
         session.audit(vault, &event)?;
         restore.commit()?;
-        self.done.replace(Some(event));
         session
             .output
             .note(&format!("done: {}", counts(&pass.summary, self.what())));
-        Ok(pass.exit())
+        Ok((pass.exit(), Some(event)))
     }
 
     fn begin<'c>(
@@ -443,12 +455,9 @@ impl Job<'_> {
         })
     }
 
-    /// The records that were restored, where instances are to be asked about them.
-    fn to_be_asked_about(&self, vault: &Vault) -> Result<Vec<Record>, Failure> {
-        if !self.args.verify {
-            return Ok(Vec::new());
-        }
-        match self.done.take() {
+    /// The records that were restored, to be asked about.
+    fn written(&self, vault: &Vault, done: Option<AuditEvent>) -> Result<Vec<Record>, Failure> {
+        match done {
             Some(AuditEvent::Restored { ids, .. }) => {
                 let ids = ids.iter().filter_map(|id| TokenId::least_with_prefix(id));
                 let records = ids.map(|id| vault.record(id, self.session.now.into()));

@@ -73,7 +73,7 @@ fn print(session: &Session<'_>, record: &Record, reveal: Reveal) -> Result<(), F
         ("status", report::status(record)),
         ("user", user),
     ];
-    lines.extend(verdict::in_full(record, session.now).map(|text| ("verified", text)));
+    lines.extend(verdict::of_in_full(record, session.now).map(|text| ("verified", text)));
     lines.extend(record.app.name.clone().map(|name| ("app", name)));
     let other_names = app
         .names

@@ -12,45 +12,51 @@ pub(crate) fn of(record: &Record, now: Timestamp) -> Option<String> {
     Some(format!("{ago}: {}", sentence(answer, &record.instance)))
 }
 
-/// The same with the time, for a line of its own.
-pub(crate) fn in_full(record: &Record, now: Timestamp) -> Option<String> {
+/// The same with the time and the server's words, for a line of its own.
+pub(crate) fn of_in_full(record: &Record, now: Timestamp) -> Option<String> {
     let answer = record.verified.as_ref()?;
     let (ago, at) = (ago(answer.at, now), report::time(answer.at));
-    let sentence = sentence(answer, &record.instance);
+    let sentence = in_full(answer, &record.instance);
     Some(format!("{ago} ({at}): {sentence}"))
+}
+
+/// What the answer says of the token, with the server's own words.
+pub(crate) fn in_full(answer: &Verification, instance: &Domain) -> String {
+    let sentence = sentence(answer, instance);
+    match &answer.words {
+        Some(words) => format!("{sentence} (\"{words}\")"),
+        None => sentence,
+    }
 }
 
 /// What the answer says of the token.
 pub(crate) fn sentence(answer: &Verification, instance: &Domain) -> String {
     let account = answer.account.as_ref();
     let account = account.map(|account| format!("{}@{instance}", account.username));
-    let words = |text: &str| match &answer.words {
-        Some(words) => format!("{text} (\"{words}\")"),
-        None => text.to_owned(),
-    };
-    match answer.verdict {
+    let fixed = match answer.verdict {
         Verdict::Works => match account {
-            Some(account) => format!("works as {account}"),
-            None => "works, as the application itself".to_owned(),
+            Some(account) => return format!("works as {account}"),
+            None => "works, as the application itself",
         },
-        Verdict::LacksScope => "works, but may not tell whose it is".to_owned(),
-        Verdict::OtherAccount => {
-            let account = account.unwrap_or_else(|| "an account".to_owned());
-            format!("WORKS AS SOMEBODY ELSE: {account}")
-        }
+        Verdict::LacksScope => "works, but may not tell whose it is",
+        Verdict::OtherAccount => match account {
+            Some(account) => return format!("WORKS AS SOMEBODY ELSE: {account}"),
+            None => "WORKS AS NOBODY: it is an application's own",
+        },
         Verdict::OtherApp => {
             let app = answer.app.as_ref().and_then(|app| app.name.as_deref());
-            format!("WORKS FOR ANOTHER APP: {}", app.unwrap_or("?"))
+            return format!("WORKS FOR ANOTHER APP: {}", app.unwrap_or("?"));
         }
-        Verdict::Unknown => "not known to the instance".to_owned(),
-        Verdict::Revoked => "revoked".to_owned(),
-        Verdict::Expired => "expired".to_owned(),
-        Verdict::Refused => words("refused"),
-        Verdict::Disabled => "known, but the account's login is disabled".to_owned(),
-        Verdict::Unconfirmed => "known, but the account's e-mail is not confirmed".to_owned(),
-        Verdict::Pending => "known, but the account waits for approval".to_owned(),
-        Verdict::InstanceGone => words("the instance is gone"),
-    }
+        Verdict::Unknown => "not known to the instance",
+        Verdict::Revoked => "revoked",
+        Verdict::Expired => "expired",
+        Verdict::Refused => "refused",
+        Verdict::Disabled => "known, but the account's login is disabled",
+        Verdict::Unconfirmed => "known, but the account's e-mail is not confirmed",
+        Verdict::Pending => "known, but the account waits for approval",
+        Verdict::InstanceGone => "the instance is gone",
+    };
+    fixed.to_owned()
 }
 
 /// What a person may make of a verdict that is not good.

@@ -21,8 +21,11 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Characters of a text, and items of a list, that are taken from an answer.
+    /// Characters of a text that are taken from an answer. Longer words are cut; other texts are left out, since half of
+    /// one would be another. Mastodon's redirect URIs have 2,000 at most.
     pub const MAX_TEXT: usize = 2_000;
+    /// Items of a list that are taken from an answer.
+    pub const MAX_ITEMS: usize = 50;
 }
 
 /// An account as its instance names it (Mastodon's CredentialAccount).

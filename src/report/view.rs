@@ -413,7 +413,7 @@ fn told(kind: FindingKind) -> (&'static str, &'static str, &'static str) {
         ),
         FindingKind::NotWorking => (
             "Live tokens that did not work",
-            "No source calls them revoked, but when their instance was last asked it would not take them.",
+            "No source calls them revoked. When their instance was last asked, they did not work, or not as their records say.",
             "Asked",
         ),
         FindingKind::Revoked => (

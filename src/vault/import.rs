@@ -47,7 +47,7 @@ impl Vault {
     /// # Errors
     /// As [`super::RunWriter::finish`].
     pub fn import(&mut self, snapshot: &Snapshot, context: &ImportContext) -> Result<Run, Error> {
-        let answers = self.answers_in(snapshot)?;
+        let (answers, ahead) = self.answers_in(snapshot, context.now)?;
         let keyed = self.keyed(snapshot);
         let snapshot = keyed.as_ref().unwrap_or(snapshot);
         let mut run = self.begin_run(RunStart {
@@ -71,6 +71,11 @@ impl Vault {
         for warning in &snapshot.warnings {
             run.warn(&warning.message);
         }
+        if ahead > 0 {
+            run.warn(format!(
+                "{ahead} answers of instances are dated in the future, and left out"
+            ));
+        }
         for row in sorted(&snapshot.apps) {
             run.app(row.key, &row.body)?;
         }
@@ -91,8 +96,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::ReadOnly`], or when the vault can't be written.
-    pub fn import_answers(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
-        let answers = self.answers_in(snapshot)?;
+    pub fn import_answers(&mut self, snapshot: &Snapshot, now: Timestamp) -> Result<(), Error> {
+        let (answers, _) = self.answers_in(snapshot, now)?;
         if answers.is_empty() {
             return Ok(());
         }
@@ -101,9 +106,15 @@ impl Vault {
         self.commit(transaction)
     }
 
-    fn answers_in(&self, snapshot: &Snapshot) -> Result<Vec<verified::Row>, Error> {
+    /// The answers about tokens of a snapshot, and how many are left out: one from the future would count for more than
+    /// any that comes until then.
+    fn answers_in(
+        &self,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<(Vec<verified::Row>, usize), Error> {
         if snapshot.answers.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 0));
         }
         let ids = snapshot.tokens.iter().map(|row| {
             let Token {
@@ -115,9 +126,12 @@ impl Vault {
         });
         let ids: HashMap<u64, TokenId> = ids.collect();
         let answers = snapshot.answers.iter();
-        answers
+        let (known, ahead): (Vec<_>, Vec<_>) = answers.partition(|(_, answer)| answer.at <= now);
+        let rows = known
+            .into_iter()
             .filter_map(|(key, answer)| Some(verified::Row::new(*ids.get(key)?, answer)))
-            .collect()
+            .collect::<Result<_, _>>()?;
+        Ok((rows, ahead.len()))
     }
 
     /// The snapshot with keys that stay the same from run to run; `None` when it has them.

@@ -79,11 +79,11 @@ impl Row {
             words,
             account,
             app,
-        } = verification;
+        } = bounded(verification);
         let answer = codec::encode(&Answer {
             verdict: verdict.as_str().to_owned(),
-            words: words.clone(),
-            app: app.clone().map(|app| AnswerApp {
+            words,
+            app: app.map(|app| AnswerApp {
                 id: app.id,
                 name: app.name,
                 website: app.website,
@@ -92,12 +92,12 @@ impl Row {
             }),
         })?;
         let account = match account {
-            Some(account) => codec::encode(&(account.id.clone(), account.username.clone()))?,
+            Some(account) => codec::encode(&(account.id, account.username))?,
             None => Vec::new(),
         };
         Ok(Self {
             id,
-            at: Moment::from(*at).0,
+            at: Moment::from(at).0,
             answer: answer.into(),
             account: account.into(),
         })
@@ -179,6 +179,31 @@ impl Vault {
     }
 }
 
+/// The answer as it is kept: whoever said it, it takes no more room than it may.
+fn bounded(verification: &Verification) -> Verification {
+    let fits = |text: &String| text.chars().nth(Verification::MAX_TEXT).is_none();
+    let mut kept = verification.clone();
+    kept.words = kept
+        .words
+        .map(|words| words.chars().take(Verification::MAX_TEXT).collect());
+    // Half a name would be another one.
+    kept.account = kept
+        .account
+        .filter(|account| fits(&account.id) && fits(&account.username));
+    if let Some(app) = &mut kept.app {
+        for text in [&mut app.id, &mut app.name, &mut app.website] {
+            *text = text.take().filter(fits);
+        }
+        app.scopes = app
+            .scopes
+            .take()
+            .filter(|scopes| scopes.as_str().len() <= Verification::MAX_TEXT);
+        app.redirect_uris.retain(fits);
+        app.redirect_uris.truncate(Verification::MAX_ITEMS);
+    }
+    kept
+}
+
 /// All answers.
 pub(super) fn space() -> Space<Row> {
     Space::new(vec![tag::VERIFIED])
@@ -224,9 +249,18 @@ pub(super) fn known(store: Store<'_>, id: TokenId, at: Moment) -> Result<Known, 
     Ok(known)
 }
 
-/// The tokens that an instance was ever asked about.
+/// The tokens that an instance was ever asked about. Goes from token to token: there may be many answers about each.
 pub(super) fn ids(store: Store<'_>) -> Result<HashSet<TokenId>, Error> {
-    space().scan(store).map(|row| Ok(row?.id)).collect()
+    let mut ids = HashSet::new();
+    let mut next = space().scan(store).next().transpose()?;
+    while let Some(row) = next {
+        ids.insert(row.id);
+        next = space()
+            .scan_from(store, &(row.id, i64::MAX))?
+            .find(|later| later.as_ref().map_or(true, |later| later.id != row.id))
+            .transpose()?;
+    }
+    Ok(ids)
 }
 
 /// The tokens that some answer told to be this user's, at whatever instance.

@@ -105,10 +105,19 @@ fn every_answer_is_told_with_what_it_means_and_kept() {
     let old = home.json(&["list", "--verified-before", "1 hour ago"]);
     assert_eq!(texts(&old, "user"), ["gert"]);
     assert_eq!(home.json(&["list", "--verified-before", "now"]).len(), 7);
-    home.run(&["list", "--broken", "--as-of", "yesterday"]).ok();
+    let then = home.json(&["list", "--all", "--as-of", "2 hours ago"]);
+    assert!(then.is_empty(), "nothing was known yet");
+    assert!(
+        home.json(&["list", "alice@m.example", "--broken"])
+            .is_empty()
+    );
+    home.run(&["list", "alicia@m.example", "--broken"]).exits(5);
     home.run(&["show", "frida@m.example"])
         .ok()
         .prints("works, but may not tell");
+    home.run(&["show", "bob@m.example"])
+        .ok()
+        .prints("revoked (\"The access token was revoked\")");
     let history = home.run(&["history", "bob@m.example"]).ok();
     history.prints("verified: revoked");
     let audit = home.run(&["audit"]).ok();
@@ -247,7 +256,7 @@ fn a_whole_instance_is_asked_about_only_by_name() {
         .says("--all");
     assert!(server.requests().is_empty());
     let some = ask(&home, &server, &["verify", "alice@m.example"]).exits(9);
-    some.says("asking counts as use: m.example will note");
+    some.says("asking counts as use: that each of 9 tokens of m.example");
     let asked = server.with_token().len();
     ask(&home, &server, &["verify", "--all"]).exits(9);
     assert!(server.with_token().len() > asked + 20);
@@ -368,4 +377,104 @@ fn vaults_that_come_together_bring_their_answers() {
     here.run(&["check"]).ok();
     let all = here.run(&["export", "json", "--all", "--reveal"]).ok();
     all.keeps_to_itself("carol");
+}
+
+#[test]
+fn answers_are_told_where_they_can_not_be_kept_now() {
+    let home = home(&[("alice", "token-revoked")]);
+    let (vault, held) = (home.vault(), std::sync::Arc::new(Mutex::new(None)));
+    let holding = held.clone();
+    let server = Server::start(Behaviour::new(move |request| {
+        if request.path() == ACCOUNT {
+            // A backup that takes long begins.
+            let file = std::fs::File::open(&vault).unwrap();
+            file.lock().unwrap();
+            holding.lock().unwrap().replace(file);
+        }
+        by_token(request)
+    }));
+    ask(&home, &server, &["verify", "--lock-timeout", "0"])
+        .exits(7)
+        .prints("revoked")
+        .says("1 answer could not be kept");
+    held.lock().unwrap().take();
+    assert_eq!(home.json(&["list"])[0]["verified"], Value::Null);
+}
+
+#[test]
+fn answers_are_kept_where_nobody_hears_them() {
+    let server = server();
+    let home = home(&[("alice", "account-ok"), ("bob", "token-revoked")]);
+    let ca_file = server.ca_file();
+    let mut command = home.command(&["verify", "--json", "--ca-file", ca_file.to_str().unwrap()]);
+    command.env("HTTPS_PROXY", server.proxy_url());
+    command.stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    child.wait().unwrap();
+    let kept = home.json(&["list"]);
+    let kept = kept.iter().filter(|record| !record["verified"].is_null());
+    // The one that could not be told broke it off.
+    assert!(kept.count() >= 1);
+}
+
+#[test]
+fn what_a_restore_needs_to_ask_is_looked_at_before_it_writes() {
+    let server = server();
+    let home = home(&[("alice", "account-ok")]);
+    let env = "MASTODON_BASE_URL=https://m.example\nMASTODON_ACCESS_TOKEN=old\n";
+    let path = home.write("bot/.env", env);
+    home.write("empty.pem", "");
+    let restore = |more: &[&str]| {
+        let restore = [
+            "restore",
+            "alice@m.example",
+            "--to",
+            "dotenv",
+            "--path",
+            "bot/.env",
+            "--yes",
+        ];
+        home.run(&[&restore[..], more].concat())
+    };
+    restore(&["--verify", "--ca-file", "empty.pem"])
+        .exits(8)
+        .says("empty.pem");
+    restore(&["--timeout", "5"])
+        .exits(2)
+        .says("`--timeout` goes with `--verify`");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), env);
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn answers_from_elsewhere_are_bounded_and_not_of_the_future() {
+    let home = Home::new();
+    home.run(&INIT).ok();
+    let long = "n".repeat(5_000);
+    let record = |token: &str, at: &str| {
+        serde_json::json!({
+            "instance": "m.example", "access_token": token,
+            "verified": { "at": at, "verdict": "refused", "words": long, "account": { "id": "1", "username": long } },
+        })
+        .to_string()
+    };
+    let records = [
+        record("one", "2026-01-01T00:00:00Z"),
+        record("two", "2100-01-01T00:00:00Z"),
+    ];
+    home.write("records", records.join("\n"));
+    let ran = home.run(&["import", "json", "records"]).ok();
+    ran.says("1 answers of instances are dated in the future");
+    let kept = home.json(&["list"]);
+    let kept: Vec<&Value> = kept
+        .iter()
+        .map(|record| &record["verified"])
+        .filter(|it| !it.is_null())
+        .collect();
+    let [kept] = kept.as_slice() else {
+        panic!("{kept:?}")
+    };
+    assert_eq!(kept["words"].as_str().unwrap().len(), 2_000);
+    assert_eq!(kept["account"], Value::Null);
 }

@@ -28,10 +28,25 @@ pub(crate) struct Asking {
     /// Trust the certificates in this file (PEM) besides those of the system
     #[arg(long, value_name = "PATH")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// How long to wait for an answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
-    pub(crate) timeout: u64,
-    /// How long to wait where an instance asks to be asked less often
-    #[arg(long, value_name = "SECONDS", default_value_t = 330)]
-    pub(crate) most_wait: u64,
+    /// How long to wait for an answer [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) timeout: Option<u64>,
+    /// How long to wait where an instance asks to be asked less often [default: 330]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) most_wait: Option<u64>,
+}
+
+impl Asking {
+    /// The first of them that was given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            (self.ca_file.is_some(), "--ca-file"),
+            (self.timeout.is_some(), "--timeout"),
+            (self.most_wait.is_some(), "--most-wait"),
+        ];
+        given
+            .into_iter()
+            .find(|(given, _)| *given)
+            .map(|(_, name)| name)
+    }
 }

@@ -1,45 +1,62 @@
 //! Answers as they come: into the vault, and to the person.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
 
-use serde_json::{Value, json};
 use tuskvault::{
-    connectors::json::VerifiedJson,
     crypto::Credentials,
-    model::{Record, Selector, TokenId, Verdict, Verification},
-    online::{Asked, Event, Unanswered},
+    model::{Record, RecordKey, Selector, TokenId, Verdict, Verification},
+    online::{Asked, Event},
     vault::{AuditEvent, Vault},
 };
 
 use super::super::{
     error::{Exit, Failure},
     machine,
-    report::{self, cells, plural, table, text},
+    report::plural,
     session::Session,
     verdict,
 };
+
+use super::tell;
 
 /// What has been answered so far.
 pub(super) struct Answers<'s> {
     session: &'s Session<'s>,
     selector: Option<&'s Selector>,
     credentials: &'s Credentials,
-    records: HashMap<TokenId, Record>,
+    pub(super) tokens: HashMap<TokenId, Asking>,
     /// To be told at the end, where they are not told as they come.
-    told: Vec<(TokenId, Asked)>,
+    pub(super) told: Vec<(TokenId, Asked)>,
+    pub(super) counts: Counts,
+    /// Verdicts that there were.
+    pub(super) verdicts: BTreeSet<Verdict>,
+    /// Tokens that work otherwise than their records say, in sentences.
+    pub(super) shouted: Vec<String>,
+    pub(super) first_unanswered: Option<String>,
     /// Not yet in the vault.
     pending: Vec<(TokenId, Verification)>,
-    counts: Counts,
     /// Of those not yet in the audit log.
     unnoted: Counts,
-    first_unanswered: Option<String>,
+    last_kept: Instant,
+    is_read_only: bool,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Counts {
-    good: u64,
-    bad: u64,
-    unanswered: u64,
+/// What is told of a token that is asked about.
+pub(super) struct Asking {
+    pub(super) short_id: String,
+    pub(super) key: RecordKey,
+    /// What was answered before.
+    pub(super) last: Option<Verification>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) good: u64,
+    pub(super) bad: u64,
+    pub(super) unanswered: u64,
 }
 
 impl Counts {
@@ -51,6 +68,10 @@ impl Counts {
         };
         *count += 1;
     }
+
+    pub(super) fn all(self) -> u64 {
+        self.good + self.bad + self.unanswered
+    }
 }
 
 impl<'s> Answers<'s> {
@@ -60,17 +81,28 @@ impl<'s> Answers<'s> {
         credentials: &'s Credentials,
         records: Vec<Record>,
     ) -> Self {
-        let records = records.into_iter().map(|record| (record.id, record));
+        let tokens = records.into_iter().map(|record| {
+            let asking = Asking {
+                short_id: record.short_id(),
+                key: record.key(),
+                last: record.verified,
+            };
+            (record.id, asking)
+        });
         Self {
             session,
             selector,
             credentials,
-            records: records.collect(),
+            tokens: tokens.collect(),
             told: Vec::new(),
-            pending: Vec::new(),
             counts: Counts::default(),
-            unnoted: Counts::default(),
+            verdicts: BTreeSet::new(),
+            shouted: Vec::new(),
             first_unanswered: None,
+            pending: Vec::new(),
+            unnoted: Counts::default(),
+            last_kept: Instant::now(),
+            is_read_only: false,
         }
     }
 
@@ -87,28 +119,52 @@ impl<'s> Answers<'s> {
         self.counts.add(&asked);
         self.unnoted.add(&asked);
         match &asked {
-            Asked::Answered(answer) => self.pending.push((question.id, answer.clone())),
+            Asked::Answered(answer) => {
+                self.pending.push((question.id, answer.clone()));
+                self.verdicts.insert(answer.verdict);
+                self.shout(question.id, answer);
+            }
             Asked::Unanswered(why) => {
                 let first = || format!("{}: {}", question.instance, why.detail);
                 self.first_unanswered.get_or_insert_with(first);
             }
         }
+        self.keep_now_and_then();
+        let Some(token) = self.tokens.get(&question.id) else {
+            return Ok(());
+        };
         if self.session.output.json {
-            if let Some(record) = self.records.get(&question.id) {
-                self.session.output.object(&object(record, &asked))?;
-            }
-        } else {
-            self.told.push((question.id, asked));
+            return self.session.output.object(&tell::object(token, &asked));
         }
-        // Who interrupts a long session keeps what was answered until then.
-        if self.pending.len() >= KEPT_AT_ONCE {
-            self.keep()?;
+        if tell::is_told(&asked, self.counts) {
+            self.told.push((question.id, asked));
         }
         Ok(())
     }
 
+    fn shout(&mut self, id: TokenId, answer: &Verification) {
+        let is_other = matches!(answer.verdict, Verdict::OtherAccount | Verdict::OtherApp);
+        if let Some(token) = self.tokens.get(&id).filter(|_| is_other) {
+            let sentence = verdict::in_full(answer, &token.key.instance);
+            self.shouted
+                .push(format!("{} of {}: {sentence}", token.short_id, token.key));
+        }
+    }
+
+    /// Who interrupts a long session loses the answers of the last half minute at most. What can't be kept now is kept
+    /// later: at the end, that it can't be is a failure.
+    fn keep_now_and_then(&mut self) {
+        if self.last_kept.elapsed() >= KEPT_EVERY || self.pending.len() >= KEPT_AT_ONCE {
+            drop(self.keep());
+            self.last_kept = Instant::now();
+        }
+    }
+
     /// Writes into the vault what is not there yet.
     pub(super) fn keep(&mut self) -> Result<(), Failure> {
+        if self.unnoted == Counts::default() || self.is_read_only {
+            return Ok(());
+        }
         let event = AuditEvent::Verified {
             selector: self.selector.map(ToString::to_string),
             good: self.unnoted.good,
@@ -128,10 +184,11 @@ impl<'s> Answers<'s> {
     }
 
     /// The vault for writing; `None` where it can only be read, with a word.
-    fn writable(&self) -> Result<Option<Vault>, Failure> {
+    fn writable(&mut self) -> Result<Option<Vault>, Failure> {
         match self.session.reopen_to_write(self.credentials) {
             Ok(Some(vault)) => Ok(Some(vault)),
             Ok(None) => {
+                self.is_read_only = true;
                 self.session
                     .output
                     .warn("the vault can't be written: the answers are told and not kept");
@@ -145,46 +202,18 @@ impl<'s> Answers<'s> {
         }
     }
 
-    pub(super) fn tell(mut self) -> Result<Exit, Failure> {
-        let output = self.session.output;
+    /// What all of it comes to.
+    pub(super) fn verdict(self) -> Result<Exit, Failure> {
         let Counts {
             good,
             bad,
             unanswered,
         } = self.counts;
-        let all = good + bad + unanswered;
-        // Where there are many, those that work are only counted.
-        let is_told = |asked: &Asked| {
-            all <= TOLD || !matches!(asked, Asked::Answered(answer) if answer.verdict.is_good())
-        };
-        let mut told = std::mem::take(&mut self.told);
-        told.retain(|(_, asked)| is_told(asked));
-        told.sort_by_cached_key(|(id, _)| self.records.get(id).map(|record| (record.key(), *id)));
-        if !told.is_empty() {
-            let mut table = table(&["id", "account", "app", "answer"]);
-            for (id, asked) in &told {
-                let Some(record) = self.records.get(id) else {
-                    continue;
-                };
-                table.add_row(cells([
-                    &*record.short_id(),
-                    &report::account(record),
-                    record.key().app.as_deref().unwrap_or("?"),
-                    &answer(record, asked),
-                ]));
-            }
-            output.line(&text(&table))?;
-        }
-        if !output.json {
-            output.line(&summary(self.counts))?;
-        }
-        self.shout(&told);
         if good + bad == 0 {
             let why = self.first_unanswered.unwrap_or_default();
-            return Err(
-                Failure::new(Exit::Failed, format!("nothing could be asked: {why}"))
-                    .hint("what was answered before stays as it was; is this machine online?"),
-            );
+            let message = format!("nothing could be asked: {why}");
+            return Err(Failure::new(Exit::Failed, message)
+                .hint("what was answered before stays as it was; is this machine online?"));
         }
         Ok(if bad + unanswered == 0 {
             Exit::Done
@@ -192,90 +221,8 @@ impl<'s> Answers<'s> {
             Exit::Partial
         })
     }
-
-    /// What a person has to know of verdicts that are not good.
-    fn shout(&self, told: &[(TokenId, Asked)]) {
-        let verdicts = told.iter().filter_map(|(id, asked)| match asked {
-            Asked::Answered(answer) => Some((id, answer)),
-            Asked::Unanswered(_) => None,
-        });
-        let mut kinds: Vec<Verdict> = Vec::new();
-        for (id, answer) in verdicts {
-            let is_other = matches!(answer.verdict, Verdict::OtherAccount | Verdict::OtherApp);
-            if let Some(record) = self.records.get(id).filter(|_| is_other) {
-                self.session.output.warn(&format!(
-                    "{} of {} {}",
-                    record.short_id(),
-                    record.key(),
-                    verdict::sentence(answer, &record.instance)
-                ));
-            }
-            kinds.push(answer.verdict);
-        }
-        kinds.sort_unstable();
-        kinds.dedup();
-        for advice in kinds.into_iter().filter_map(verdict::advice) {
-            self.session.output.note(advice);
-        }
-    }
 }
 
-fn answer(record: &Record, asked: &Asked) -> String {
-    match asked {
-        Asked::Answered(answer) => verdict::sentence(answer, &record.instance),
-        Asked::Unanswered(Unanswered { detail, .. }) => {
-            let last = record.verified.as_ref();
-            let last = last.map(|last| verdict::sentence(last, &record.instance));
-            let last = last.map(|last| format!("; last known: {last}"));
-            format!("no answer: {detail}{}", last.unwrap_or_default())
-        }
-    }
-}
-
-fn summary(counts: Counts) -> String {
-    let Counts {
-        good,
-        bad,
-        unanswered,
-    } = counts;
-    let asked = plural(good + bad + unanswered, "token");
-    let parts = [
-        (good, if good == 1 { "works" } else { "work" }),
-        (
-            bad,
-            if bad == 1 {
-                "doesn't, or not as it should"
-            } else {
-                "don't, or not as they should"
-            },
-        ),
-        (unanswered, "without an answer"),
-    ];
-    let parts = parts.iter().filter(|(count, _)| *count > 0);
-    let parts: Vec<String> = parts
-        .map(|(count, word)| format!("{count} {word}"))
-        .collect();
-    format!("asked about {asked}: {}", parts.join(", "))
-}
-
-fn object(record: &Record, asked: &Asked) -> Value {
-    let (verified, unanswered) = match asked {
-        Asked::Answered(answer) => (Some(VerifiedJson::new(answer)), None),
-        Asked::Unanswered(Unanswered { why, detail }) => {
-            (None, Some(json!({ "why": why.as_str(), "detail": detail })))
-        }
-    };
-    json!({
-        "id": record.short_id(),
-        "instance": record.instance.as_str(),
-        "user": record.user.name(),
-        "app": record.key().app,
-        "verified": verified,
-        "unanswered": unanswered,
-    })
-}
-
-/// More answers than these are not listed one by one where they are good.
-const TOLD: u64 = 50;
-/// So many answers are written at once.
-const KEPT_AT_ONCE: usize = 1_000;
+/// So many answers are written at once: each time the vault is unlocked anew.
+const KEPT_AT_ONCE: usize = 10_000;
+const KEPT_EVERY: Duration = Duration::from_secs(30);

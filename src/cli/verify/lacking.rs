@@ -1,30 +1,29 @@
 //! `verify` in a build that asks nobody.
 
 use super::{
-    args::{Restore, Verify},
+    args::{Asking, Restore, Verify},
     error::{Exit, Failure},
     session::Session,
 };
 
-pub(crate) fn run(_session: &Session<'_>, _args: &Verify) -> Result<Exit, Failure> {
-    Err(lacking())
+/// There is none.
+pub(crate) enum Client {}
+
+pub(crate) fn run(session: &Session<'_>, args: &Verify) -> Result<Exit, Failure> {
+    match prepare(session, &args.asking)? {}
 }
 
-/// That nobody has forbidden to ask; here, the build has.
-pub(crate) fn allowed(_session: &Session<'_>) -> Result<(), Failure> {
-    Err(lacking())
+pub(crate) fn prepare(_session: &Session<'_>, _asking: &Asking) -> Result<Client, Failure> {
+    let lacks = "this tuskvault was built without feature `online`, which asking instances needs";
+    Err(Failure::usage(lacks).hint("`cargo install --path . --features online` builds one with it"))
 }
 
 pub(crate) fn after_restore<T>(
     _session: &Session<'_>,
     _args: &Restore,
+    client: &Client,
     _restored: T,
-    exit: Exit,
+    _exit: Exit,
 ) -> Exit {
-    exit
-}
-
-fn lacking() -> Failure {
-    let lacks = "this tuskvault was built without feature `online`, which asking instances needs";
-    Failure::usage(lacks).hint("`cargo install --path . --features online` builds one with it")
+    match *client {}
 }

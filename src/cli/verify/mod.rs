@@ -4,13 +4,14 @@
 //! not wait for a slow server.
 
 mod answers;
+mod tell;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tuskvault::{
     crypto::Credentials,
     model::{Domain, Record, Selector, Status},
-    online::{self, Client, Proxy, Question, Settings},
+    online::{self, Proxy, Question, Settings},
     storage::Access,
     vault::Query,
 };
@@ -25,8 +26,10 @@ use super::{
 
 use answers::Answers;
 
+pub(crate) use tuskvault::online::Client;
+
 pub(crate) fn run(session: &Session<'_>, args: &Verify) -> Result<Exit, Failure> {
-    allowed(session)?;
+    let client = prepare(session, &args.asking)?;
     let (vault, credentials) = session.open_with_credentials(Access::Read)?;
     let everything = Selector::all();
     let query = Query {
@@ -48,41 +51,46 @@ pub(crate) fn run(session: &Session<'_>, args: &Verify) -> Result<Exit, Failure>
         };
     }
     drop(vault);
-    let instances = of_servers(&records);
-    if let Some(instance) = instances.first()
+    if let Some(instance) = of_servers(&records).1.first()
         && args.selector.is_none()
         && !args.all
     {
         return Err(Failure::usage(format!(
-            "the vault holds the tokens of all users of {instance}: asking about all of them counts as use of each"
+            "the vault holds tokens from the database of {instance}: asking about them counts as use of each"
         ))
         .hint(format!(
-            "name what to ask about, as in `tuskvault verify alice@{instance}`, or give `--all`"
+            "name what to ask about, as in `tuskvault verify alice@{instance}` or `tuskvault verify '*@{instance}'`; `--all` asks \
+             about every token, revoked and expired ones too"
         )));
     }
-    ask(
-        session,
-        &args.asking,
-        args.selector.as_ref(),
-        records,
-        &credentials,
-    )
+    let selector = args.selector.as_ref();
+    ask(session, &client, selector, records, &credentials)
+}
+
+/// What asks, unless that is forbidden.
+pub(crate) fn prepare(session: &Session<'_>, asking: &Asking) -> Result<Client, Failure> {
+    if session.global.offline {
+        return Err(
+            Failure::usage("asking instances is forbidden by `--offline`")
+                .hint("leave it out, and TUSKVAULT_OFFLINE out of the environment"),
+        );
+    }
+    Ok(Client::new(&Settings {
+        ca_file: asking.ca_file.clone(),
+        timeout: asking.timeout.map_or(TIMEOUT, Duration::from_secs),
+        most_wait: asking.most_wait.map_or(MOST_WAIT, Duration::from_secs),
+        proxy: Proxy::of_environment(),
+    })?)
 }
 
 /// Asks about records, keeps the answers, and tells them.
 fn ask(
     session: &Session<'_>,
-    asking: &Asking,
+    client: &Client,
     selector: Option<&Selector>,
     records: Vec<Record>,
     credentials: &Credentials,
 ) -> Result<Exit, Failure> {
-    let client = Client::new(&Settings {
-        ca_file: asking.ca_file.clone(),
-        timeout: Duration::from_secs(asking.timeout),
-        most_wait: Duration::from_secs(asking.most_wait),
-        proxy: Proxy::of_environment(),
-    })?;
     let count = records.len() as u64;
     let mut instances: Vec<&Domain> = records.iter().map(|record| &record.instance).collect();
     instances.sort_unstable();
@@ -96,37 +104,41 @@ fn ask(
         session.output.would(&what)?;
         return Ok(Exit::Done);
     }
-    let of_servers = of_servers(&records);
-    if !of_servers.is_empty() && count > 1 {
-        let names: Vec<&str> = of_servers.iter().map(Domain::as_str).collect();
+    let (of_servers, names) = of_servers(&records);
+    if of_servers > 1 {
+        let names: Vec<&str> = names.iter().map(Domain::as_str).collect();
         session.output.note(&format!(
-            "asking counts as use: {} will note of each of these {} that it was used and that its user was there today",
+            "asking counts as use: that each of {} of {} was used, and its user there, will be noted there as of today",
+            plural(of_servers, "token"),
             names.join(", "),
-            plural(count, "token")
         ));
     }
     let questions: Vec<Question> = records.iter().map(Question::of).collect();
     let mut answers = Answers::new(session, selector, credentials, records);
     let bars = session.output.bars();
-    online::verify(&client, questions, &machine::now, &bars, |event| {
+    let asked = online::verify(client, questions, &machine::now, &bars, |event| {
         answers.take(event)
-    })?;
-    answers.keep()?;
-    answers.tell()
+    });
+    // What was answered is kept whatever else fails, and told even where it can't be kept.
+    let kept = answers.keep();
+    asked?;
+    tell::tell(session.output, &mut answers)?;
+    kept?;
+    answers.verdict()
 }
 
 /// Asks about what was restored. What was restored stays so, whatever the answers are.
 pub(crate) fn after_restore(
     session: &Session<'_>,
     args: &Restore,
+    client: &Client,
     (records, credentials): (Vec<Record>, &Credentials),
     restored: Exit,
 ) -> Exit {
     if records.is_empty() {
         return restored;
     }
-    let selector = Some(&args.selector);
-    match ask(session, &args.asking, selector, records, credentials) {
+    match ask(session, client, Some(&args.selector), records, credentials) {
         Ok(Exit::Done) => restored,
         Ok(_) => Exit::Partial,
         Err(failure) => {
@@ -139,26 +151,22 @@ pub(crate) fn after_restore(
     }
 }
 
-/// The instances of which the records come from the server's own database.
-fn of_servers(records: &[Record]) -> Vec<Domain> {
-    let sightings = records.iter().flat_map(|record| &record.sightings);
-    let mut instances: Vec<Domain> = sightings
-        .filter_map(|sighting| sighting.source.instance.clone())
-        .collect();
-    instances.sort_unstable();
-    instances.dedup();
-    instances
-}
-
-/// That nobody has forbidden to ask.
-pub(crate) fn allowed(session: &Session<'_>) -> Result<(), Failure> {
-    if !session.global.offline {
-        return Ok(());
+/// How many of the records come from a server's own database, and which instances these are.
+fn of_servers(records: &[Record]) -> (u64, BTreeSet<Domain>) {
+    let mut instances = BTreeSet::new();
+    let mut count = 0;
+    for record in records {
+        let sources = record.sightings.iter().map(|sighting| &sighting.source);
+        let of_servers = sources.filter_map(|source| source.instance.as_ref());
+        let before = count;
+        for instance in of_servers {
+            count = before + 1;
+            if !instances.contains(instance) {
+                instances.insert(instance.clone());
+            }
+        }
     }
-    Err(
-        Failure::usage("asking instances is forbidden by `--offline`")
-            .hint("leave it out, and TUSKVAULT_OFFLINE out of the environment"),
-    )
+    (count, instances)
 }
 
 impl From<online::Error> for Failure {
@@ -166,3 +174,7 @@ impl From<online::Error> for Failure {
         Self::new(Exit::BadSource, error.to_string())
     }
 }
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Mastodon counts requests over five minutes.
+const MOST_WAIT: Duration = Duration::from_secs(330);
