@@ -328,8 +328,7 @@ impl Contents {
         versions.collect()
     }
 
-    /// What instances answered: the token's id in base32, when, the verdict, the server's words, the user name told.
-    pub(crate) fn answers(&self) -> Vec<(String, i64, String, Option<String>, Option<String>)> {
+    pub(crate) fn answers(&self) -> Vec<Answer> {
         let mut answers = Vec::new();
         for (_, mut block) in self.blocks(19) {
             for _ in 0..block.rows {
@@ -404,6 +403,9 @@ impl Contents {
         of_tag.map(|(key, value)| (key, Block::new(value)))
     }
 }
+
+/// What an instance answered: the token's id in base32, when, the verdict, the server's words, the user name told.
+pub(crate) type Answer = (String, i64, String, Option<String>, Option<String>);
 
 /// Source, row key and since.
 type At = (u32, u64, i64);
