@@ -11,6 +11,7 @@ mod instance;
 use std::{
     fmt::Write as _,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -31,7 +32,9 @@ fn main() {
 fn measure(tokens: usize) {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path();
-    fs::write(home.join("passphrase"), "a\n").unwrap();
+    let passphrase = home.join("passphrase");
+    fs::write(&passphrase, "a\n").unwrap();
+    fs::set_permissions(passphrase, fs::Permissions::from_mode(0o600)).unwrap();
     let mut records = String::new();
     for n in 0..tokens {
         let host = n % HOSTS;
@@ -73,6 +76,7 @@ fn reply(request: &Request) -> Reply {
 fn run(home: &Path, server: &Server, arguments: &[&str]) -> (Duration, u64) {
     let begun = Instant::now();
     let mut program = Command::new(env!("CARGO_BIN_EXE_tuskvault"))
+        .arg("--quiet")
         .args(arguments)
         .current_dir(home)
         .env_clear()
