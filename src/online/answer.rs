@@ -157,8 +157,11 @@ impl Reading<'_> {
     }
 
     fn is_other(&self, app: &VerifiedApp) -> bool {
-        if let (Some(id), Some(known)) = (&app.id, self.question.app_id) {
-            return *id != known.to_string();
+        // Ids that agree are proof. Ids that differ are none: a database that was rebuilt gives them anew.
+        if let (Some(id), Some(known)) = (&app.id, self.question.app_id)
+            && *id == known.to_string()
+        {
+            return false;
         }
         let name = app.name.as_deref().unwrap_or_default().to_lowercase();
         let mut known = self

@@ -142,6 +142,8 @@ fn an_app_is_the_records_by_its_id_else_by_its_name() {
     assert_eq!(with_id(&question), Verdict::LacksScope);
     assert_eq!(with_number(&question), Verdict::LacksScope);
     assert_eq!(without_id(&question), Verdict::OtherApp);
+    question.app_id = Some(13);
+    assert_eq!(with_id(&question), Verdict::OtherApp);
     question.app_id = None;
     assert_eq!(with_id(&question), Verdict::OtherApp);
     question.app_names.push("Toot, a client".to_owned());
@@ -150,8 +152,21 @@ fn an_app_is_the_records_by_its_id_else_by_its_name() {
     assert_eq!(without_id(&question), Verdict::LacksScope);
     question.app_names.push("Tusky".to_owned());
     assert_eq!(app(Value::Null)(&question), Verdict::LacksScope);
+}
+
+#[test]
+fn ids_that_differ_prove_nothing_since_a_rebuilt_database_gives_them_anew() {
+    let mut question = alice();
     question.app_id = Some(13);
-    assert_eq!(with_id(&question), Verdict::OtherApp);
+    let of = |question: &Question| {
+        let json = json!({"id": "12", "name": "toot"});
+        verdict(of_app(question, &reply(200, &json), Because::LacksScope))
+    };
+    assert_eq!(of(&question), Verdict::LacksScope);
+    question.app_names = vec!["TOOT".to_owned()];
+    assert_eq!(of(&question), Verdict::LacksScope);
+    question.app_names = vec!["Tusky".to_owned()];
+    assert_eq!(of(&question), Verdict::OtherApp);
 }
 
 #[test]
