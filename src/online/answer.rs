@@ -90,7 +90,7 @@ impl Reading<'_> {
     fn account(&self, json: &Value) -> Said {
         let text = |field: &str| {
             let text = json.get(field)?.as_str()?;
-            let is_sound = !text.is_empty() && text.len() <= Verification::MAX_TEXT;
+            let is_sound = !text.trim().is_empty() && text.len() <= Verification::MAX_TEXT;
             is_sound.then(|| self.text(text))
         };
         let (Some(id), Some(username)) = (text("id"), text("username")) else {
@@ -136,11 +136,12 @@ impl Reading<'_> {
 
     /// Before 4.3: name, website. From then on: id, scopes and redirect_uris, too.
     fn app_of(&self, fields: &Map<String, Value>) -> Option<VerifiedApp> {
-        let text = |field: &str| Some(self.text(fields.get(field)?.as_str()?));
+        let name = fields.get("name")?.as_str()?;
+        let text = |field: &str| self.known(fields.get(field)?.as_str()?);
         let list = |field: &str| -> Option<Vec<String>> {
             let items = fields.get(field)?.as_array()?.iter();
             let texts = items.filter_map(Value::as_str).take(Verification::MAX_TEXT);
-            Some(texts.map(|item| self.text(item)).collect())
+            Some(texts.filter_map(|item| self.known(item)).collect())
         };
         let id = match fields.get("id") {
             Some(Value::Number(number)) => Some(number.to_string()),
@@ -149,7 +150,7 @@ impl Reading<'_> {
         let scopes = list("scopes").map(|names| Scopes::parse(&names.join(" ")));
         Some(VerifiedApp {
             id,
-            name: Some(text("name")?),
+            name: self.known(name),
             website: text("website"),
             scopes,
             redirect_uris: list("redirect_uris").unwrap_or_default(),
@@ -163,14 +164,17 @@ impl Reading<'_> {
         {
             return false;
         }
-        let name = app.name.as_deref().unwrap_or_default().to_lowercase();
-        let mut known = self
-            .question
-            .app_names
-            .iter()
-            .map(|name| name.to_lowercase());
-        let is_known = known.len() > 0;
-        is_known && !known.any(|known| known.contains(&name) || name.contains(&known))
+        let Some(name) = app.name.as_deref().map(comparable) else {
+            return false;
+        };
+        // An empty name would be a part of any.
+        let known = self.question.app_names.iter();
+        let known: Vec<String> = known
+            .map(|name| comparable(name))
+            .filter(|name| !name.is_empty())
+            .collect();
+        let is_same = |known: &String| known.contains(&name) || name.contains(known);
+        !known.is_empty() && !known.iter().any(is_same)
     }
 
     /// The instance says that nobody stands behind the token.
@@ -267,6 +271,11 @@ impl Reading<'_> {
         Said::Nothing(Unanswered::new(why, self.text(detail)))
     }
 
+    /// A text from an answer, unless it is empty: what is not known is `None`, never "".
+    fn known(&self, text: &str) -> Option<String> {
+        (!text.trim().is_empty()).then(|| self.text(text))
+    }
+
     /// A text from an answer: bounded, and without the token, in whatever case it comes back.
     fn text(&self, text: &str) -> String {
         let token = self.question.access_token.expose();
@@ -318,6 +327,10 @@ fn description(reply: &Reply) -> Option<String> {
 
 fn has(words: Option<&str>, wanted: &str) -> bool {
     words.is_some_and(|words| words.to_lowercase().contains(wanted))
+}
+
+fn comparable(name: &str) -> String {
+    name.trim().to_lowercase()
 }
 
 fn equal(one: &str, other: &str) -> bool {

@@ -170,6 +170,29 @@ fn ids_that_differ_prove_nothing_since_a_rebuilt_database_gives_them_anew() {
 }
 
 #[test]
+fn empty_texts_are_unknown_and_an_empty_name_is_no_ones() {
+    let of = |question: &Question, json: Value| {
+        verification(of_app(question, &reply(200, &json), Because::LacksScope))
+    };
+    let mut question = alice();
+    let empty = json!({"id": "", "name": " ", "website": "\n", "redirect_uris": ["", " "]});
+    let found = of(&question, empty.clone());
+    assert_eq!(found.app, Some(VerifiedApp::default()));
+    // It neither is the record's nor another's.
+    question.app_names = vec!["Tusky".to_owned()];
+    assert_eq!(of(&question, empty).verdict, Verdict::LacksScope);
+    question.app_names.push(" ".to_owned());
+    let toot = json!({"name": "toot"});
+    assert_eq!(of(&question, toot.clone()).verdict, Verdict::OtherApp);
+    question.app_names = vec![String::new()];
+    assert_eq!(of(&question, toot).verdict, Verdict::LacksScope);
+    for (id, username) in [(" ", "alice"), ("1", "\t")] {
+        let json = json!({"id": id, "username": username});
+        assert!(is_nothing(&of_account(&alice(), &reply(200, &json))));
+    }
+}
+
+#[test]
 fn what_has_no_name_is_no_app() {
     for json in [
         json!({}),
