@@ -24,7 +24,9 @@ impl Verification {
     /// Characters of a text that are taken from an answer. Longer words are cut; other texts are left out, since half of
     /// one would be another. Mastodon's redirect URIs have 2,000 at most.
     pub const MAX_TEXT: usize = 2_000;
-    /// Items of a list that are taken from an answer.
+    /// Items of a list that are taken from an answer: all scopes of Mastodon's are fewer.
+    ///
+    /// Both bounds together keep an answer below the mebibyte that a row may have.
     pub const MAX_ITEMS: usize = 50;
 }
 

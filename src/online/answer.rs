@@ -138,16 +138,15 @@ impl Reading<'_> {
     fn app_of(&self, fields: &Map<String, Value>) -> Option<VerifiedApp> {
         let name = fields.get("name")?.as_str()?;
         let text = |field: &str| self.known(fields.get(field)?.as_str()?);
-        let list = |field: &str| -> Option<Vec<String>> {
-            let items = fields.get(field)?.as_array()?.iter();
-            let texts = items.filter_map(Value::as_str).take(Verification::MAX_TEXT);
-            Some(texts.filter_map(|item| self.known(item)).collect())
-        };
+        let list = |field: &str| Some(self.list(fields.get(field)?.as_array()?));
         let id = match fields.get("id") {
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => text("id"),
         };
-        let scopes = list("scopes").map(|names| Scopes::parse(&names.join(" ")));
+        let scopes = list("scopes").map(|names| {
+            let names = names.iter().flat_map(|names| names.split_whitespace());
+            Scopes::from_names(names.take(Verification::MAX_ITEMS))
+        });
         Some(VerifiedApp {
             id,
             name: self.known(name),
@@ -274,6 +273,17 @@ impl Reading<'_> {
     /// A text from an answer, unless it is empty: what is not known is `None`, never "".
     fn known(&self, text: &str) -> Option<String> {
         (!text.trim().is_empty()).then(|| self.text(text))
+    }
+
+    /// The texts of a list that are not empty. One that is too long is left out: cut, it would be another one.
+    fn list(&self, items: &[Value]) -> Vec<String> {
+        let texts = items.iter().filter_map(Value::as_str);
+        let texts = texts.filter(|text| !text.trim().is_empty());
+        let token = self.question.access_token.expose();
+        let texts = texts.map(|text| without(text, token));
+        let is_short = |text: &String| text.chars().count() <= Verification::MAX_TEXT;
+        let texts = texts.filter(is_short);
+        texts.take(Verification::MAX_ITEMS).collect()
     }
 
     /// A text from an answer: bounded, and without the token, in whatever case it comes back.

@@ -275,15 +275,41 @@ fn texts_are_cut_after_the_token_was_taken_out() {
     let app = verification(of_app(&alice(), &reply(200, &json), Because::LacksScope))
         .app
         .unwrap();
-    assert_eq!(app.redirect_uris.len(), Verification::MAX_TEXT);
+    assert_eq!(app.redirect_uris.len(), Verification::MAX_ITEMS);
     assert_eq!(
         app.scopes.as_ref().unwrap().iter().count(),
-        Verification::MAX_TEXT
+        Verification::MAX_ITEMS
     );
     assert!(!format!("{app:?}").contains(TOKEN));
     let account = json!({"id": TOKEN, "username": TOKEN});
     let found = of_account(&alice(), &reply(200, &account));
     assert!(!format!("{found:?}").contains(TOKEN));
+}
+
+#[test]
+fn items_that_are_too_long_are_left_out_instead_of_cut() {
+    let of = |json: Value| {
+        let found = of_app(&alice(), &reply(200, &json), Because::LacksScope);
+        verification(found).app.unwrap()
+    };
+    let (just, long) = ("ä".repeat(2_000), "ä".repeat(2_001));
+    let app = of(
+        json!({"name": "toot", "redirect_uris": [long, just, 1, "https://a.example/"],
+                        "scopes": [long, "read", "write"]}),
+    );
+    assert_eq!(app.redirect_uris, [just.as_str(), "https://a.example/"]);
+    assert_eq!(app.scopes.unwrap().as_str(), "read write");
+    // As large as it can be: a row has room for it.
+    let many = vec!["\u{10FFFF}".repeat(2_000); 60];
+    let app = of(
+        json!({"id": many[0], "name": many[0], "website": many[0], "redirect_uris": many, "scopes": many}),
+    );
+    let scopes = app.scopes.unwrap();
+    let lists = app.redirect_uris.concat().len() + scopes.as_str().len();
+    assert!(lists < 900_000, "{lists}");
+    // An item may hold several scopes; all of them count.
+    let app = of(json!({"name": "toot", "scopes": vec!["a b c"; 50]}));
+    assert_eq!(app.scopes.unwrap().iter().count(), Verification::MAX_ITEMS);
 }
 
 #[test]
