@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::model::{User, Verdict};
+use crate::model::{User, Verdict, Verification};
 
 use super::{
     Asked, Question,
@@ -91,4 +91,12 @@ pub(super) fn unheard(reading: &Reading<'_>, failed: Failed) -> Outcome {
         }
         Failed::Unanswered(unanswered) => Outcome::Is(Asked::Unanswered(unanswered)),
     }
+}
+
+/// Something that is no instance answers in its place; no token was sent there.
+pub(super) fn gone(reading: &Reading<'_>, words: String) -> Outcome {
+    let words = words.chars().take(Verification::MAX_TEXT).collect();
+    Outcome::Is(Asked::Answered(
+        reading.verification(Verdict::InstanceGone, Some(words)),
+    ))
 }

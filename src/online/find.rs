@@ -1,6 +1,7 @@
 //! Finding the host where an instance's API answers (WEB_DOMAIN). No token is sent meanwhile.
 
 use data_encoding::HEXUPPER;
+use serde_json::Value;
 
 use crate::model::Domain;
 
@@ -10,14 +11,19 @@ use super::{
     named,
     place::{Origin, Target},
     reply::Reply,
+    seen::Seen,
 };
 
 /// A search, as far as it has come.
 #[derive(Debug, Clone)]
 pub(super) struct Finding {
     instance: Domain,
-    /// A user of it, to be asked for where nothing else helps.
-    user: Option<String>,
+    /// The names that are still to be looked up by WebFinger where host-meta names nobody, the next one first.
+    names: Vec<String>,
+    /// Where host-meta redirected to, without a host being named there.
+    elsewhere: Option<Origin>,
+    /// What the instance's own host was found to be in the place of an instance.
+    own: Option<NoInstance>,
     step: Step,
 }
 
@@ -28,6 +34,20 @@ enum Step {
     /// Another host was named: does it say that it is this instance's?
     AgreesV2(By),
     AgreesV1(By),
+    /// No other one was named: is the own one an instance at all? It may be a web site that has the domain of the handles.
+    OwnV2,
+    OwnV1 {
+        is_site_in_v2: bool,
+    },
+}
+
+/// A host that no token is sent to.
+#[derive(Debug, Clone)]
+enum NoInstance {
+    /// Something else answers there, in these words.
+    Site(String),
+    /// It may be one that is broken.
+    Unclear(Unanswered),
 }
 
 /// Whether a redirect was followed.
@@ -60,16 +80,34 @@ pub(super) enum Found {
     Next(Origin, Finding),
     /// The API answers there.
     At(Origin),
+    /// Nowhere: there is something else in its place, in these words.
+    Gone(String),
     /// It is not known where.
     Failed(Failed),
 }
 
 impl Finding {
-    /// A new search, and the host that is asked first.
-    pub(super) fn new(instance: &Domain, user: Option<&str>) -> (Origin, Self) {
+    /// A new search, and the host that is asked first. `users`: names of the instance's users, of which a few are looked
+    /// up if it comes to that; any of them may have been deleted.
+    pub(super) fn new<'u>(
+        instance: &Domain,
+        users: impl IntoIterator<Item = &'u str>,
+    ) -> (Origin, Self) {
+        // From Mastodon 3.0 on an instance has an account of its own, whose name is its domain.
+        let mut names = vec![instance.as_str().to_owned()];
+        for user in users {
+            if names.len() > MOST_USERS {
+                break;
+            }
+            if !names.iter().any(|name| name == user) {
+                names.push(user.to_owned());
+            }
+        }
         let finding = Self {
             instance: instance.clone(),
-            user: user.map(str::to_owned),
+            names,
+            elsewhere: None,
+            own: None,
             step: Step::HostMeta(Hop::None),
         };
         (Origin::of_instance(instance), finding)
@@ -80,12 +118,13 @@ impl Finding {
         match self.step {
             Step::HostMeta(_) => HOST_META.to_owned(),
             Step::Webfinger(_) => {
-                let user = escaped(self.user.as_deref().unwrap_or_default());
+                let name = self.names.first().map(String::as_str);
+                let name = escaped(name.unwrap_or_default());
                 let instance = escaped(self.instance.as_str());
-                format!("{WEBFINGER}?resource=acct:{user}@{instance}")
+                format!("{WEBFINGER}?resource=acct:{name}@{instance}")
             }
-            Step::AgreesV2(_) => INSTANCE_V2.to_owned(),
-            Step::AgreesV1(_) => INSTANCE_V1.to_owned(),
+            Step::AgreesV2(_) | Step::OwnV2 => INSTANCE_V2.to_owned(),
+            Step::AgreesV1(_) | Step::OwnV1 { .. } => INSTANCE_V1.to_owned(),
         }
     }
 
@@ -94,7 +133,9 @@ impl Finding {
         match self.step {
             Step::HostMeta(_) => "application/xrd+xml, application/xml;q=0.9",
             Step::Webfinger(_) => "application/jrd+json, application/json;q=0.9",
-            Step::AgreesV2(_) | Step::AgreesV1(_) => "application/json",
+            Step::AgreesV2(_) | Step::AgreesV1(_) | Step::OwnV2 | Step::OwnV1 { .. } => {
+                "application/json"
+            }
         }
     }
 
@@ -109,48 +150,68 @@ impl Finding {
             return Found::Failed(Unanswered::new(Why::NotUnderstood, detail).into());
         }
         match self.step {
-            Step::HostMeta(hop) => {
-                if let Some(next) = self.followed(at, reply, hop, HOST_META, Step::HostMeta) {
-                    return next;
-                }
-                let named = match reply.status {
-                    200 => named::in_host_meta(&reply.body),
-                    _ => None,
-                };
-                match named {
-                    Some(origin) => self.named(origin, hop.into()),
-                    None => self.webfinger(at, hop),
-                }
-            }
-            Step::Webfinger(hop) => {
-                if let Some(next) = self.followed(at, reply, hop, WEBFINGER, Step::Webfinger) {
-                    return next;
-                }
-                let json = if reply.status == 200 {
-                    reply.json()
-                } else {
-                    None
-                };
-                match json.as_ref().and_then(named::in_webfinger) {
-                    Some(origin) => self.named(origin, hop.into()),
-                    None => self.unnamed(at, hop),
-                }
-            }
-            Step::AgreesV2(by) => {
-                if self.is_said(reply, "domain") {
-                    Found::At(at.clone())
-                } else {
-                    self.next(at.clone(), Step::AgreesV1(by))
-                }
-            }
-            Step::AgreesV1(by) => {
-                if self.is_said(reply, "uri") {
-                    Found::At(at.clone())
-                } else {
-                    self.disagrees(at, by)
-                }
-            }
+            Step::HostMeta(hop) => self.heard_host_meta(at, reply, hop),
+            Step::Webfinger(hop) => self.heard_webfinger(at, reply, hop),
+            Step::AgreesV2(by) => match self.agrees(reply, "domain") {
+                true => Found::At(at.clone()),
+                false => self.next(at.clone(), Step::AgreesV1(by)),
+            },
+            Step::AgreesV1(by) => match self.agrees(reply, "uri") {
+                true => Found::At(at.clone()),
+                false => self.disagrees(at, by),
+            },
+            Step::OwnV2 => self.heard_own(at, reply, None),
+            Step::OwnV1 { is_site_in_v2 } => self.heard_own(at, reply, Some(is_site_in_v2)),
         }
+    }
+
+    fn heard_host_meta(&self, at: &Origin, reply: &Reply, hop: Hop) -> Found {
+        if let Some(next) = self.followed(at, reply, hop, HOST_META, Step::HostMeta) {
+            return next;
+        }
+        let named = match reply.status {
+            200 => named::in_host_meta(&reply.body),
+            _ => None,
+        };
+        match named {
+            Some(origin) => self.named(origin, hop.into()),
+            None => self.silent_host_meta(at, hop),
+        }
+    }
+
+    fn heard_webfinger(&self, at: &Origin, reply: &Reply, hop: Hop) -> Found {
+        if let Some(next) = self.followed(at, reply, hop, WEBFINGER, Step::Webfinger) {
+            return next;
+        }
+        let json = match reply.status {
+            200 => reply.json(),
+            _ => None,
+        };
+        match json.as_ref().and_then(named::in_webfinger) {
+            Some(origin) => self.without_name().named(origin, hop.into()),
+            None => self.silent_webfinger(at, hop),
+        }
+    }
+
+    /// `is_site_in_v2`: what `/api/v2/instance` has shown, where it was asked before.
+    fn heard_own(&self, at: &Origin, reply: &Reply, is_site_in_v2: Option<bool>) -> Found {
+        let seen = Seen::in_answer(reply);
+        let no_instance = match (seen, is_site_in_v2) {
+            // Other software writes its domain elsewhere, or another one: that it is an instance is enough here.
+            (Seen::Instance(_) | Seen::Withheld, _) => return Found::At(at.clone()),
+            (seen, None) => {
+                let is_site_in_v2 = matches!(seen, Seen::Site(_));
+                return self.next(at.clone(), Step::OwnV1 { is_site_in_v2 });
+            }
+            (Seen::Site(words), Some(true)) => NoInstance::Site(words),
+            (Seen::Site(_) | Seen::Unclear, Some(_)) => NoInstance::Unclear(unclear(at, reply)),
+        };
+        let own = Some(no_instance);
+        Self {
+            own,
+            ..self.clone()
+        }
+        .unnamed()
     }
 
     /// A redirect to the same path of another host, over TLS, is followed once.
@@ -174,26 +235,58 @@ impl Finding {
     }
 
     fn named(&self, origin: Origin, by: By) -> Found {
-        if origin.is_of(&self.instance) {
-            return Found::At(origin);
+        if !origin.is_of(&self.instance) {
+            return self.next(origin, Step::AgreesV2(by));
         }
-        self.next(origin, Step::AgreesV2(by))
-    }
-
-    /// Host-meta said nothing.
-    fn webfinger(&self, at: &Origin, hop: Hop) -> Found {
-        let own = Origin::of_instance(&self.instance);
-        match self.user {
-            Some(_) => self.next(own, Step::Webfinger(Hop::None)),
-            None => self.unnamed(at, hop),
+        match self.own {
+            None => self.next(origin, Step::OwnV2),
+            Some(_) => self.unnamed(),
         }
     }
 
-    /// Nothing is named: it is the instance's own host, unless that one sent us elsewhere.
-    fn unnamed(&self, at: &Origin, hop: Hop) -> Found {
+    fn silent_host_meta(&self, at: &Origin, hop: Hop) -> Found {
+        let elsewhere = match hop {
+            Hop::None => None,
+            Hop::Once => Some(at.clone()),
+        };
+        Self {
+            elsewhere,
+            ..self.clone()
+        }
+        .unnamed()
+    }
+
+    /// A host that WebFinger redirects to is named by that.
+    fn silent_webfinger(&self, at: &Origin, hop: Hop) -> Found {
+        let finding = self.without_name();
         match hop {
-            Hop::None => Found::At(Origin::of_instance(&self.instance)),
-            Hop::Once => self.named(at.clone(), By::Redirect),
+            Hop::None => finding.unnamed(),
+            Hop::Once => finding.named(at.clone(), By::Redirect),
+        }
+    }
+
+    fn without_name(&self) -> Self {
+        let names = self.names.iter().skip(1).cloned().collect();
+        Self {
+            names,
+            ..self.clone()
+        }
+    }
+
+    /// Nobody was named so far: the next name is looked up; after the last one it is where host-meta sent us, or the
+    /// instance's own host, if that is an instance.
+    fn unnamed(&self) -> Found {
+        let own = Origin::of_instance(&self.instance);
+        if !self.names.is_empty() {
+            return self.next(own, Step::Webfinger(Hop::None));
+        }
+        match (&self.elsewhere, &self.own) {
+            (Some(origin), _) => self.next(origin.clone(), Step::AgreesV2(By::Redirect)),
+            (None, None) => self.next(own, Step::OwnV2),
+            (None, Some(NoInstance::Site(words))) => Found::Gone(words.clone()),
+            (None, Some(NoInstance::Unclear(unanswered))) => {
+                Found::Failed(unanswered.clone().into())
+            }
         }
     }
 
@@ -205,15 +298,18 @@ impl Finding {
         Found::Next(origin, finding)
     }
 
-    fn is_said(&self, reply: &Reply, field: &str) -> bool {
-        let json = if reply.status == 200 {
-            reply.json()
-        } else {
-            None
-        };
-        let said = json.as_ref().and_then(|json| json.get(field)?.as_str());
-        said.and_then(|said| Domain::parse(said).ok())
-            .is_some_and(|said| said == self.instance)
+    /// Whether the host that was named says that it is this instance's. One that tells nothing to strangers (limited
+    /// federation) is believed, too: it was the instance's own answer over HTTPS that named it.
+    fn agrees(&self, reply: &Reply, field: &str) -> bool {
+        match Seen::in_answer(reply) {
+            Seen::Instance(fields) => {
+                let said = fields.get(field).and_then(Value::as_str);
+                said.and_then(|said| Domain::parse(said).ok())
+                    .is_some_and(|said| said == self.instance)
+            }
+            Seen::Withheld => true,
+            Seen::Site(_) | Seen::Unclear => false,
+        }
     }
 
     fn disagrees(&self, at: &Origin, by: By) -> Found {
@@ -242,14 +338,32 @@ impl Finding {
                 Found::Failed(Unanswered::new(Why::Unreachable, detail).into())
             }
             (Failed::Unanswered(fault), Step::HostMeta(hop)) if fault.why == Why::NotUnderstood => {
-                self.webfinger(at, hop)
+                self.silent_host_meta(at, hop)
             }
             (Failed::Unanswered(fault), Step::Webfinger(hop))
                 if fault.why == Why::NotUnderstood =>
             {
-                self.unnamed(at, hop)
+                self.silent_webfinger(at, hop)
             }
             (failed, _) => Found::Failed(failed),
+        }
+    }
+}
+
+/// Why the instance's own host gets no token, though it may be an instance.
+fn unclear(at: &Origin, reply: &Reply) -> Unanswered {
+    let host = at.as_str();
+    let location = reply.location.as_deref().filter(|_| reply.is_redirect());
+    match location.and_then(|location| Target::of_location(location, at)) {
+        Some(target) => {
+            let target = target.shown_origin();
+            let detail = format!("{host} redirects to {target}: the token was not sent there");
+            Unanswered::new(Why::Redirected, detail)
+        }
+        None => {
+            let detail =
+                format!("{host} does not answer as an instance does: the token was not sent");
+            Unanswered::new(Why::NotUnderstood, detail)
         }
     }
 }
@@ -272,76 +386,9 @@ const HOST_META: &str = "/.well-known/host-meta";
 const WEBFINGER: &str = "/.well-known/webfinger";
 const INSTANCE_V2: &str = "/api/v2/instance";
 const INSTANCE_V1: &str = "/api/v1/instance";
+/// Users that are looked up, besides the instance's own account.
+const MOST_USERS: usize = 2;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn search(user: Option<&str>) -> (Origin, Finding) {
-        Finding::new(&Domain::parse("m.example").unwrap(), user)
-    }
-
-    fn reply(status: u16, body: &str) -> Reply {
-        Reply {
-            status,
-            body: body.as_bytes().to_vec(),
-            ..Reply::default()
-        }
-    }
-
-    #[test]
-    fn the_instances_own_host_may_be_gone_and_another_may_not() {
-        let (own, finding) = search(None);
-        let gone = finding.heard(&own, Err(Failed::NoSuchHost));
-        assert!(matches!(gone, Found::Failed(Failed::NoSuchHost)));
-        let xrd = r#"<XRD><Link rel="lrdd" template="https://web.example/{uri}"/></XRD>"#;
-        let Found::Next(web, finding) = finding.heard(&own, Ok(&reply(200, xrd))) else {
-            panic!("it names another");
-        };
-        assert_eq!(finding.path(), INSTANCE_V2);
-        match finding.heard(&web, Err(Failed::NoSuchHost)) {
-            Found::Failed(Failed::Unanswered(u)) => {
-                assert_eq!(u.why, Why::Unreachable);
-                assert!(u.detail.contains("web.example"), "{}", u.detail);
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_document_that_can_t_be_read_is_none_but_silence_ends_the_search() {
-        let (own, finding) = search(None);
-        let too_large = Unanswered::new(Why::NotUnderstood, "too large");
-        let found = finding.heard(&own, Err(too_large.into()));
-        assert!(matches!(found, Found::At(origin) if origin == own));
-        for why in [Why::Unreachable, Why::Untrusted] {
-            let found = finding.heard(&own, Err(Unanswered::new(why, "x").into()));
-            assert!(matches!(found, Found::Failed(Failed::Unanswered(u)) if u.why == why));
-        }
-        let found = finding.heard(&own, Ok(&reply(503, "")));
-        assert!(
-            matches!(found, Found::Failed(Failed::Unanswered(u)) if u.why == Why::NotUnderstood)
-        );
-    }
-
-    #[test]
-    fn only_one_redirect_is_followed() {
-        let (own, finding) = search(Some("a b&c"));
-        let to = |host: &str| Reply {
-            location: Some(format!("https://{host}.example{HOST_META}")),
-            ..reply(302, "")
-        };
-        let Found::Next(first, finding) = finding.heard(&own, Ok(&to("one"))) else {
-            panic!("it is followed");
-        };
-        assert_eq!(first.as_str(), "one.example");
-        let Found::Next(second, finding) = finding.heard(&first, Ok(&to("two"))) else {
-            panic!("it goes on otherwise");
-        };
-        assert_eq!(second, own);
-        assert_eq!(
-            finding.path(),
-            "/.well-known/webfinger?resource=acct:a%20b%26c@m.example"
-        );
-    }
-}
+#[path = "find_tests.rs"]
+mod tests;

@@ -71,8 +71,8 @@ impl Job {
     /// The search for the host of the instance of these questions.
     pub(super) fn finding(questions: Vec<Question>) -> Option<Self> {
         let first = questions.first()?;
-        let user = questions.iter().find_map(|question| question.user.name());
-        let (origin, finding) = Finding::new(&first.instance, user);
+        let users = questions.iter().filter_map(|question| question.user.name());
+        let (origin, finding) = Finding::new(&first.instance, users);
         Some(Self {
             origin,
             task: Task::Find(finding),
@@ -101,18 +101,19 @@ impl Job {
             return Turn::Refused;
         }
         match (&self.task, self.questions.as_slice()) {
-            (Task::Find(finding), [first, ..]) => match finding.heard(&self.origin, heard) {
-                Found::Next(origin, finding) => Turn::Next(origin, Task::Find(finding)),
-                Found::At(origin) => Turn::At(origin),
-                Found::Failed(failed) => {
-                    let reading = Reading {
-                        question: first,
-                        origin: &self.origin,
-                        at,
-                    };
-                    Turn::Done(ask::unheard(&reading, failed))
+            (Task::Find(finding), [first, ..]) => {
+                let reading = Reading {
+                    question: first,
+                    origin: &self.origin,
+                    at,
+                };
+                match finding.heard(&self.origin, heard) {
+                    Found::Next(origin, finding) => Turn::Next(origin, Task::Find(finding)),
+                    Found::At(origin) => Turn::At(origin),
+                    Found::Gone(words) => Turn::Done(ask::gone(&reading, words)),
+                    Found::Failed(failed) => Turn::Done(ask::unheard(&reading, failed)),
                 }
-            },
+            }
             (Task::Ask(step), [question]) => match step.heard(question, &self.origin, heard, at) {
                 Next::Ask(step) => Turn::Next(self.origin.clone(), Task::Ask(step)),
                 Next::Done(outcome) => Turn::Done(*outcome),

@@ -1,7 +1,8 @@
 //! Asking instances whether tokens work, over HTTPS.
 //!
 //! Promises that a token goes to its instance's own host and to nobody else (no redirect is followed with it, no other
-//! host is believed unless it says that it is the instance's, never without TLS), that every answer is bounded in size
+//! host is believed unless it says that it is the instance's, nor the own one unless it answers as an instance does, never
+//! without TLS), that every answer is bounded in size
 //! and time, that no host is asked more than twice at once and none against its will, and that an answer is a verdict
 //! only where it is about the token: what a proxy, a portal or a broken server says leaves the last one standing.
 //!
@@ -25,6 +26,7 @@ mod place;
 mod proxy;
 mod reply;
 mod schedule;
+mod seen;
 mod verify;
 
 use std::fmt;
