@@ -89,12 +89,14 @@ pub(super) fn unheard(reading: &Reading<'_>, failed: Failed) -> Outcome {
             let words = Some("no such host".to_owned());
             Outcome::NoSuchHost(reading.verification(Verdict::InstanceGone, words))
         }
-        Failed::Unanswered(unanswered) => Outcome::Is(Asked::Unanswered(unanswered)),
+        Failed::BrokenOff(unanswered) | Failed::Unanswered(unanswered) => {
+            Outcome::Is(Asked::Unanswered(unanswered))
+        }
     }
 }
 
 /// Something that is no instance answers in its place; no token was sent there.
-pub(super) fn gone(reading: &Reading<'_>, words: String) -> Outcome {
+pub(super) fn gone(reading: &Reading<'_>, words: &str) -> Outcome {
     let words = words.chars().take(Verification::MAX_TEXT).collect();
     Outcome::Is(Asked::Answered(
         reading.verification(Verdict::InstanceGone, Some(words)),

@@ -108,7 +108,7 @@ impl Client {
             .timeout_resolve(Some(limits.connect))
             .timeout_connect(Some(limits.connect))
             .max_idle_connections(MAX_IDLE)
-            .max_idle_connections_per_host(super::schedule::MOST_PER_HOST)
+            .max_idle_connections_per_host(super::host::MOST_PER_HOST)
             .output_buffer_size(OUTPUT_BUFFER)
             .build();
         Ok(Self {

@@ -12,8 +12,29 @@ use super::{Unanswered, Why, place::Origin};
 pub(super) enum Failed {
     /// The name's servers say that there is no such host.
     NoSuchHost,
+    /// The host refused the connection, or broke it off, as one does that is being started anew.
+    BrokenOff(Unanswered),
     /// Something that may pass.
     Unanswered(Unanswered),
+}
+
+impl Failed {
+    /// Whether nothing can be known about the host from it but that it can't be asked now.
+    pub(super) fn is_of_host(&self) -> bool {
+        match self {
+            Self::NoSuchHost | Self::BrokenOff(_) => true,
+            Self::Unanswered(fault) => matches!(fault.why, Why::Unreachable | Why::Untrusted),
+        }
+    }
+
+    /// Whether this machine has reached something nevertheless, so that it is online.
+    pub(super) fn is_reached(&self) -> bool {
+        match self {
+            Self::NoSuchHost => false,
+            Self::BrokenOff(_) => true,
+            Self::Unanswered(fault) => fault.why == Why::Untrusted,
+        }
+    }
 }
 
 impl From<Unanswered> for Failed {
@@ -44,7 +65,7 @@ impl Failed {
         let unanswered = match error {
             E::Io(error) if is_no_such_host(&error) => return no_such_host(is_proxied),
             E::HostNotFound => return no_such_host(is_proxied),
-            E::Io(error) => of_io(&error, host),
+            E::Io(error) => return of_io(&error, host, is_proxied),
             E::Rustls(error) => of_tls(&error, host),
             E::Timeout(Timeout::Connect | Timeout::Resolve) => unreachable(format!(
                 "{host} could not be reached within {}",
@@ -98,16 +119,21 @@ fn is_no_such_host(error: &io::Error) -> bool {
     .any(|known| words.contains(known))
 }
 
-fn of_io(error: &io::Error, host: &str) -> Unanswered {
+/// `is_proxied`: a connection that is refused is the proxy's then.
+fn of_io(error: &io::Error, host: &str, is_proxied: bool) -> Failed {
     use io::ErrorKind as K;
+    let unreachable = |detail: String| Unanswered::new(Why::Unreachable, detail);
     let inner = error.get_ref();
     if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return of_tls(tls, host);
+        return of_tls(tls, host).into();
     }
     let detail = match error.kind() {
-        K::ConnectionRefused => format!("{host} refuses connections"),
+        K::ConnectionRefused if is_proxied => "the proxy refuses connections".to_owned(),
+        K::ConnectionRefused => {
+            return Failed::BrokenOff(unreachable(format!("{host} refuses connections")));
+        }
         K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::UnexpectedEof => {
-            format!("{host} broke the connection off")
+            return Failed::BrokenOff(unreachable(format!("{host} broke the connection off")));
         }
         K::HostUnreachable | K::NetworkUnreachable | K::NetworkDown => {
             format!("there is no way to {host} from here")
@@ -118,7 +144,7 @@ fn of_io(error: &io::Error, host: &str) -> Unanswered {
         }
         kind => format!("{host} could not be reached ({kind})"),
     };
-    Unanswered::new(Why::Unreachable, detail)
+    unreachable(detail).into()
 }
 
 fn of_tls(error: &rustls::Error, host: &str) -> Unanswered {
@@ -165,7 +191,7 @@ mod tests {
     fn detail(error: ureq::Error) -> (Why, String) {
         match of(error) {
             Failed::Unanswered(unanswered) => (unanswered.why, unanswered.detail),
-            Failed::NoSuchHost => panic!("no such host"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -199,6 +225,32 @@ mod tests {
         };
         let failed = Failed::of(lookup("Name or service not known"), &origin, &limits, true);
         assert!(matches!(failed, Failed::Unanswered(u) if u.why == Why::Unreachable));
+    }
+
+    #[test]
+    fn a_refused_connection_is_the_hosts_unless_there_is_a_proxy() {
+        let origin = Origin::of_base_url("a.example").unwrap();
+        let limits = Limits {
+            whole: Duration::ZERO,
+            connect: Duration::ZERO,
+        };
+        let of = |kind: io::ErrorKind, is_proxied| {
+            let error = ureq::Error::Io(kind.into());
+            Failed::of(error, &origin, &limits, is_proxied)
+        };
+        let direct = of(io::ErrorKind::ConnectionRefused, false);
+        assert!(
+            matches!(&direct, Failed::BrokenOff(u) if u.detail == "a.example refuses connections")
+        );
+        assert!(direct.is_reached() && direct.is_of_host());
+        let proxied = of(io::ErrorKind::ConnectionRefused, true);
+        assert!(
+            matches!(&proxied, Failed::Unanswered(u) if u.detail == "the proxy refuses connections")
+        );
+        assert!(!proxied.is_reached() && proxied.is_of_host());
+        let broken = of(io::ErrorKind::ConnectionReset, true);
+        assert!(matches!(broken, Failed::BrokenOff(_)));
+        assert!(!of(io::ErrorKind::NetworkUnreachable, false).is_reached());
     }
 
     #[test]

@@ -152,14 +152,10 @@ impl Finding {
         match self.step {
             Step::HostMeta(hop) => self.heard_host_meta(at, reply, hop),
             Step::Webfinger(hop) => self.heard_webfinger(at, reply, hop),
-            Step::AgreesV2(by) => match self.agrees(reply, "domain") {
-                true => Found::At(at.clone()),
-                false => self.next(at.clone(), Step::AgreesV1(by)),
-            },
-            Step::AgreesV1(by) => match self.agrees(reply, "uri") {
-                true => Found::At(at.clone()),
-                false => self.disagrees(at, by),
-            },
+            Step::AgreesV2(_) if self.agrees(reply, "domain") => Found::At(at.clone()),
+            Step::AgreesV1(_) if self.agrees(reply, "uri") => Found::At(at.clone()),
+            Step::AgreesV2(by) => self.next(at.clone(), Step::AgreesV1(by)),
+            Step::AgreesV1(by) => self.disagrees(at, by),
             Step::OwnV2 => self.heard_own(at, reply, None),
             Step::OwnV1 { is_site_in_v2 } => self.heard_own(at, reply, Some(is_site_in_v2)),
         }

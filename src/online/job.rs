@@ -36,6 +36,8 @@ pub(super) struct Job {
     pub(super) questions: Vec<Question>,
     /// How often the host refused for its rate limit.
     pub(super) refusals: u8,
+    /// How often the host broke it off.
+    pub(super) faults: u8,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +67,7 @@ impl Job {
             task: Task::Ask(Step::first(&question)),
             questions: vec![question],
             refusals: 0,
+            faults: 0,
         }
     }
 
@@ -78,6 +81,7 @@ impl Job {
             task: Task::Find(finding),
             questions,
             refusals: 0,
+            faults: 0,
         })
     }
 
@@ -110,7 +114,7 @@ impl Job {
                 match finding.heard(&self.origin, heard) {
                     Found::Next(origin, finding) => Turn::Next(origin, Task::Find(finding)),
                     Found::At(origin) => Turn::At(origin),
-                    Found::Gone(words) => Turn::Done(ask::gone(&reading, words)),
+                    Found::Gone(words) => Turn::Done(ask::gone(&reading, &words)),
                     Found::Failed(failed) => Turn::Done(ask::unheard(&reading, failed)),
                 }
             }
@@ -119,6 +123,14 @@ impl Job {
                 Next::Done(outcome) => Turn::Done(*outcome),
             },
             _ => Turn::Done(broken().into()),
+        }
+    }
+
+    /// What comes of it where its host is asked no more, for this reason.
+    pub(super) fn given_up(&self, failed: &Failed, at: Timestamp) -> Outcome {
+        match self.heard(Err(failed.clone()), at) {
+            Turn::Done(outcome) => outcome,
+            Turn::Next(..) | Turn::At(_) | Turn::Refused => broken().into(),
         }
     }
 }

@@ -8,6 +8,8 @@
 //!
 //! A host that refuses for its rate limit gets the pause that it wants, and is asked again, until it has refused a question
 //! three times, or three times in a row whatever was asked: then that question, or all that are left there, have no answer.
+//! All pauses of a host together are no more than three times the longest one. A host that breaks connections off is left
+//! alone for a moment, and given up only at the third time.
 //!
 //! Facts: Mastodon's `accounts/verify_credentials` and `apps/verify_credentials` from 2.4 to 4.7, Doorkeeper 5 and 6,
 //! RFC 6415 (host-meta), RFC 7033 (WebFinger), RFC 6750 (Bearer), RFC 9110 (`Retry-After`).
@@ -19,6 +21,7 @@ mod fault;
 mod find;
 #[doc(hidden)]
 pub mod fuzzing;
+mod host;
 mod job;
 mod named;
 mod pause;

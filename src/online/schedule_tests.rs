@@ -6,7 +6,10 @@ use proptest::prelude::*;
 
 use crate::model::{Domain, TokenId, User};
 
-use super::{super::job, *};
+use super::{
+    super::{Asked, Unanswered, Why, host::MOST_PER_HOST, job},
+    *,
+};
 
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -44,10 +47,62 @@ fn desk(hosts: &[(&str, u8)], now: Instant) -> Desk {
 
 fn heard(turn: Turn, pause: Option<u64>) -> Heard {
     Heard {
-        is_answer: true,
+        at: Timestamp::UNIX_EPOCH,
+        failed: None,
         pause: pause.map(Duration::from_secs),
         turn,
     }
+}
+
+/// A request that had no answer, for this reason.
+fn unheard(failed: Failed, job: &Job) -> Heard {
+    Heard {
+        at: Timestamp::UNIX_EPOCH,
+        pause: None,
+        turn: Turn::Done(job.given_up(&failed, Timestamp::UNIX_EPOCH)),
+        failed: Some(failed),
+    }
+}
+
+fn silent() -> Failed {
+    Unanswered::new(Why::Unreachable, "silent").into()
+}
+
+fn broken_off() -> Failed {
+    Failed::BrokenOff(Unanswered::new(Why::Unreachable, "broken off"))
+}
+
+/// The details of what has no answer.
+fn details(messages: &[Message]) -> Vec<&str> {
+    let details = messages.iter().filter_map(|message| match message {
+        Message::Asked(_, outcome) => match &**outcome {
+            Outcome::Is(Asked::Unanswered(unanswered)) => Some(unanswered.detail.as_str()),
+            _ => None,
+        },
+        Message::Waits { .. } => None,
+    });
+    details.collect()
+}
+
+/// Runs a desk to its end; `heard`: what the request with this number, from 1 on, comes to. Gives what was told, and the
+/// seconds that were waited for.
+fn run(
+    desk: &mut Desk,
+    most_wait: Duration,
+    mut heard: impl FnMut(usize, &Job) -> Heard,
+) -> (Vec<Message>, u64) {
+    let start = Instant::now();
+    let (mut now, mut messages, mut number) = (start, Vec::new(), 0);
+    while !desk.is_done() {
+        let Some(job) = desk.take(now) else {
+            now += desk.until_next(now).expect("a pause");
+            continue;
+        };
+        number += 1;
+        let heard = heard(number, &job);
+        messages.extend(desk.heard(job, heard, most_wait, now));
+    }
+    (messages, (now - start).as_secs())
 }
 
 fn done() -> Turn {
@@ -181,28 +236,143 @@ fn a_question_that_is_refused_three_times_keeps_nobody_else() {
 
 #[test]
 fn a_host_that_never_answers_is_given_up_and_its_rest_comes_to_the_same() {
-    let silent = || Heard {
-        is_answer: false,
-        pause: None,
-        turn: Turn::Done(Unanswered::new(Why::Unreachable, "silent").into()),
-    };
     let now = Instant::now();
     let mut desk = desk(&[("a.example", 50)], now);
     let mut messages = Vec::new();
     // Twice silent, then an answer: it is counted anew.
-    for heard in [silent(), silent(), heard(done(), None), silent(), silent()] {
+    for is_silent in [true, true, false, true, true] {
         let job = desk.take(now).unwrap();
+        let heard = if is_silent {
+            unheard(silent(), &job)
+        } else {
+            heard(done(), None)
+        };
         messages.extend(desk.heard(job, heard, WAIT, now));
     }
     assert_eq!(messages.len(), 5);
     let job = desk.take(now).unwrap();
-    messages.extend(desk.heard(job, silent(), WAIT, now));
+    let heard = unheard(silent(), &job);
+    messages.extend(desk.heard(job, heard, WAIT, now));
     assert_eq!(messages.len(), 50);
     assert!(desk.is_done() && desk.take(now).is_none());
-    let Message::Asked(_, outcome) = &messages[49] else {
-        panic!("a pause");
-    };
-    assert!(matches!(&**outcome, Outcome::Is(Asked::Unanswered(u)) if u.detail == "silent"));
+    assert_eq!(details(&messages[5..]), ["silent"; 45]);
+}
+
+#[test]
+fn a_host_that_breaks_off_is_left_alone_for_a_moment_and_asked_the_same_again() {
+    let start = Instant::now();
+    let at = |secs| start + Duration::from_secs(secs);
+    let mut desk = desk(&[("a.example", 4)], start);
+    // Two at once are one fault, and nobody is told.
+    let (one, two) = (desk.take(start).unwrap(), desk.take(start).unwrap());
+    for job in [one, two] {
+        let heard = unheard(broken_off(), &job);
+        assert!(desk.heard(job, heard, WAIT, start).is_empty());
+    }
+    assert!(desk.is_online && desk.take(start).is_none());
+    assert_eq!(desk.until_next(start), Some(Duration::from_secs(1)));
+    let job = desk.take(at(1)).unwrap();
+    let once_more = unheard(broken_off(), &job);
+    assert!(desk.heard(job, once_more, WAIT, at(1)).is_empty());
+    assert_eq!(desk.until_next(at(1)), Some(Duration::from_secs(2)));
+    assert!(desk.take(at(2)).is_none());
+    // It is back.
+    let mut ended = 0;
+    while let Some(job) = desk.take(at(3)) {
+        ended += desk.heard(job, heard(done(), None), WAIT, at(3)).len();
+    }
+    assert_eq!(ended, 4);
+    assert!(desk.is_done());
+}
+
+#[test]
+fn a_host_that_breaks_off_three_times_is_given_up() {
+    let mut desk = desk(&[("a.example", 9)], Instant::now());
+    let mut requests = 0;
+    let (messages, secs) = run(&mut desk, WAIT, |number, job| {
+        requests = number;
+        unheard(broken_off(), job)
+    });
+    assert_eq!((requests, secs), (3, 3));
+    assert_eq!(details(&messages), ["broken off"; 9]);
+}
+
+#[test]
+fn one_question_that_is_broken_off_each_time_ends_and_keeps_nobody_else() {
+    let mut desk = desk(&[("a.example", 100)], Instant::now());
+    let mut requests = 0;
+    let (messages, _) = run(&mut desk, WAIT, |_, job| {
+        if job.questions[0].id != TokenId([0; 16]) {
+            return heard(done(), None);
+        }
+        requests += 1;
+        unheard(broken_off(), job)
+    });
+    assert_eq!((requests, messages.len()), (3, 100));
+    let of_first = details(&messages).into_iter();
+    assert_eq!(of_first.filter(|detail| *detail == "broken off").count(), 1);
+}
+
+#[test]
+fn rests_of_a_host_have_an_end_too() {
+    let mut desk = desk(&[("a.example", 250)], Instant::now());
+    let (messages, secs) = run(&mut desk, WAIT, |number, job| match number % 2 {
+        0 => unheard(broken_off(), job),
+        _ => heard(done(), None),
+    });
+    assert_eq!((messages.len(), secs), (250, 10));
+}
+
+#[test]
+fn the_rest_of_a_host_is_told_of_it_alone_and_of_its_own_instances() {
+    let now = Instant::now();
+    let (mut desk, mut messages) = (Desk::default(), Vec::new());
+    let web = host("web.example");
+    for (number, name) in (0..).zip(["a", "b", "c", "d"]) {
+        let question = Question {
+            instance: Domain::parse(&format!("{name}.example")).unwrap(),
+            ..question(number)
+        };
+        let search = Job {
+            origin: web.clone(),
+            ..Job::finding(vec![question]).unwrap()
+        };
+        desk.put(search, now, &mut messages);
+    }
+    desk.put(Job::asking(question(9), web), now, &mut messages);
+    let (messages, _) = run(&mut desk, WAIT, |number, job| {
+        assert!(number <= 3, "it was given up");
+        unheard(Failed::NoSuchHost, job)
+    });
+    // Another's host that isn't there says nothing about an instance; the address of a record's own is gone.
+    let mut found = details(&messages);
+    found.sort_unstable();
+    let expected = ["a", "b", "c", "d"]
+        .map(|name| format!("{name}.example names web.example, which does not exist"));
+    assert_eq!(found, expected);
+    let is_gone = |message: &&Message| matches!(message, Message::Asked(_, outcome) if matches!(**outcome, Outcome::NoSuchHost(_)));
+    assert_eq!(messages.iter().filter(is_gone).count(), 1);
+}
+
+#[test]
+fn pauses_of_a_host_have_an_end_whatever_they_are_for() {
+    for has_refusals in [true, false] {
+        let mut desk = desk(&[("a.example", 50), ("b.example", 1)], Instant::now());
+        let most_wait = Duration::from_secs(10);
+        let (messages, secs) = run(&mut desk, most_wait, |number, job| {
+            // Refusals and answers in turn: none is the third in a row.
+            match (job.origin.as_str(), has_refusals && number % 2 == 0) {
+                ("b.example", _) => heard(done(), None),
+                (_, true) => heard(Turn::Refused, Some(7)),
+                (_, false) => heard(done(), Some(7)),
+            }
+        });
+        // Four of 7 s fit into 30 s.
+        assert_eq!((waits(&messages), secs), (vec![7; 4], 28));
+        let limited = details(&messages).into_iter();
+        let limited = limited.filter(|detail| detail.contains("more than 30 s in all"));
+        assert!(limited.count() > 40, "{messages:?}");
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -214,6 +384,7 @@ enum Step {
     At(u8),
     Fault,
     Silent,
+    BrokenOff,
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -225,6 +396,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (0..4_u8).prop_map(Step::At),
         1 => Just(Step::Fault),
         2 => Just(Step::Silent),
+        2 => Just(Step::BrokenOff),
     ]
 }
 
@@ -267,8 +439,9 @@ proptest! {
                 Step::LastOne(secs) => heard(done(), Some(secs)),
                 Step::Next(place) => heard(Turn::Next(host(names[usize::from(place)]), job.task.clone()), None),
                 Step::At(place) => heard(Turn::At(host(names[usize::from(place)])), None),
-                Step::Silent => Heard { is_answer: false, ..heard(Turn::Done(Unanswered::new(Why::Unreachable, "x").into()), None) },
-                Step::Fault => Heard { is_answer: false, ..heard(done(), None) },
+                Step::Silent => unheard(silent(), &job),
+                Step::BrokenOff => unheard(broken_off(), &job),
+                Step::Fault => unheard(job::broken().into(), &job),
             };
             if let Some(pause) = heard.pause.filter(|pause| *pause <= WAIT) {
                 paused.insert(name, now + pause);

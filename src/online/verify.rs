@@ -21,10 +21,11 @@ use crate::{
 use super::{
     Asked, Client, Event, Question, Unanswered, Why,
     client::Connections,
+    host::MOST_PER_HOST,
     job::{self, Job, Outcome, Turn},
     pause,
     place::Origin,
-    schedule::{Desk, Heard, MOST_PER_HOST, Message},
+    schedule::{Desk, Heard, Message},
 };
 
 /// Asks about every token: hosts side by side, at most two requests at once per host.
@@ -59,7 +60,7 @@ struct Listener<'p, F> {
     each: F,
     progress: &'p dyn Progress,
     done: u64,
-    /// Hosts that don't exist: believed once any host was found.
+    /// Hosts that don't exist: believed once anything was reached.
     held: Vec<(Question, Verification)>,
 }
 
@@ -103,7 +104,7 @@ impl<E, F: FnMut(Event<'_>) -> Result<(), E>> Listener<'_, F> {
             .desk
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        let is_offline = !desk.has_answer && desk.hosts() > 1;
+        let is_offline = !desk.is_online && (desk.hosts() > 1 || !SAYS_NO_SUCH_HOST_ONLINE_ONLY);
         for (question, verification) in std::mem::take(&mut self.held) {
             self.answer(&question, believed(verification, &question, is_offline))?;
         }
@@ -170,7 +171,7 @@ fn fill(desk: &mut Desk, questions: Vec<Question>) -> Vec<Message> {
     messages
 }
 
-/// A host that doesn't exist is gone, unless none could be found: then it is this machine that is offline.
+/// A host that doesn't exist is gone, unless nothing was reached: then it may be that this machine is offline.
 fn believed(verification: Verification, question: &Question, is_offline: bool) -> Asked {
     if !is_offline {
         return Asked::Answered(verification);
@@ -203,7 +204,8 @@ impl Office<'_> {
             // Neither a fault of ours nor one of a package may keep the others waiting.
             let heard = panic::catch_unwind(AssertUnwindSafe(|| self.ask(&job)));
             let heard = heard.unwrap_or_else(|_| Heard {
-                is_answer: false,
+                at: Timestamp::UNIX_EPOCH,
+                failed: Some(job::broken().into()),
                 pause: None,
                 turn: Turn::Done(job::broken().into()),
             });
@@ -247,7 +249,8 @@ impl Office<'_> {
         let at = (self.now)();
         let reply = job.send(&self.connections);
         Heard {
-            is_answer: reply.is_ok(),
+            at,
+            failed: reply.as_ref().err().cloned(),
             pause: reply
                 .as_ref()
                 .ok()
@@ -274,6 +277,9 @@ impl Drop for EndsWithMe<'_, '_> {
     }
 }
 
+/// Whether "no such host" of a single host is believed though nothing else was reached. glibc and musl say so only where a
+/// name server has said it (offline they can't ask, and say that instead); macOS says it offline, too.
+const SAYS_NO_SUCH_HOST_ONLINE_ONLY: bool = cfg!(target_os = "linux");
 /// Hosts that don't answer hold a thread for the whole time limit.
 const MOST_THREADS: usize = 32;
 /// Answers that may wait for the one who listens.

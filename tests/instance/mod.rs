@@ -41,6 +41,9 @@ pub(crate) struct Behaviour {
     pub(crate) certificate: fn(&str) -> Certificate,
     /// Hosts that CONNECT is refused to, with 502.
     pub(crate) refused: Vec<String>,
+    /// Whether every host says at `/api/v2/instance` that it is an instance, where `reply` doesn't know that path (404 in
+    /// JSON).
+    pub(crate) is_instance: bool,
 }
 
 impl Behaviour {
@@ -49,7 +52,19 @@ impl Behaviour {
             reply: Box::new(reply),
             certificate: |_| Certificate::Valid,
             refused: Vec::new(),
+            is_instance: true,
         }
+    }
+
+    fn answer(&self, request: &Request) -> Reply {
+        let reply = (self.reply)(request);
+        let mut headers = reply.headers.iter();
+        let is_json = headers.any(|(_, value)| value.starts_with("application/json"));
+        let is_unknown = reply.status == 404 && is_json;
+        if self.is_instance && is_unknown && request.path() == "/api/v2/instance" {
+            return Reply::json(200, &format!(r#"{{"domain":"{}"}}"#, request.host));
+        }
+        reply
     }
 }
 
@@ -231,7 +246,7 @@ impl Shared {
             let host = request.host.clone();
             self.seen.lock().unwrap().push(request.clone());
             self.count(&host, true);
-            let reply = (self.behaviour.reply)(&request);
+            let reply = self.behaviour.answer(&request);
             // Once it is sent, the next one may come: what is counted is over before.
             self.count(&host, false);
             if !self.send(stream, &reply)? {

@@ -279,12 +279,129 @@ fn a_search_that_fails_sends_no_token() {
 }
 
 #[test]
-fn nobody_is_looked_up_where_no_name_is_known() {
+fn the_instances_own_account_is_looked_up_where_no_user_is_known() {
     for user in [User::Unknown, User::Application] {
-        let server = Server::start(Behaviour::new(plain));
+        let server = Server::start(Behaviour::new(|r| match (r.host.as_str(), r.path()) {
+            ("m.example", WEBFINGER) if r.target.ends_with("acct:m.example@m.example") => {
+                self_link("https://social.m.example/actor")
+            }
+            ("m.example", _) => Reply::html(404),
+            (WEB, "/api/v2/instance") => Reply::sample("instance-v2"),
+            _ => plain(r),
+        }));
         let mut question = question(1, "m.example");
         question.user = user;
         assert_eq!(verdict(&ask(&through(&server), question)), Verdict::Works);
-        assert!(!server.has_arrived(WEBFINGER, ""));
+        assert_eq!(sent_to(&server).last().unwrap(), WEB);
+        assert!(!server.has_arrived("token-of", "m.example"));
     }
+}
+
+fn self_link(href: &str) -> Reply {
+    Reply::json(
+        200,
+        &format!(r#"{{"links":[{{"rel":"self","href":"{href}"}}]}}"#),
+    )
+}
+
+/// A web site that has the domain of the handles: WebFinger alone goes to the instance, which knows alice and no `gone`.
+/// It is older than 3.0: it has no account of its own.
+fn site(request: &Request) -> Reply {
+    match (request.host.as_str(), request.path()) {
+        ("m.example", WEBFINGER) if request.target.ends_with("acct:alice@m.example") => {
+            self_link("https://social.m.example/users/alice")
+        }
+        ("m.example", WEBFINGER) => Reply::json(404, "{}"),
+        ("m.example", _) => Reply::html(404),
+        (WEB, "/api/v2/instance") => Reply::sample("instance-v2"),
+        _ => plain(request),
+    }
+}
+
+fn named(number: u16, name: &str) -> Question {
+    Question {
+        user: User::Named(name.to_owned()),
+        ..question(number, "m.example")
+    }
+}
+
+#[test]
+fn a_web_site_in_front_gets_no_token_though_the_first_user_is_gone() {
+    let server = Server::start(Behaviour::new(site));
+    let questions = vec![named(1, "gone"), named(2, "gone"), named(3, "alice")];
+    let came = ask_all(&through(&server), questions);
+    let verdicts: Vec<_> = came.asked.iter().map(verdict).collect();
+    // The one who answers is always alice.
+    let expected = [Verdict::OtherAccount, Verdict::OtherAccount, Verdict::Works];
+    assert_eq!(verdicts, expected);
+    assert_eq!(sent_to(&server), [WEB; 3]);
+    assert!(!server.has_arrived("token-of", "m.example"));
+}
+
+#[test]
+fn where_nothing_is_an_instance_no_token_arrives() {
+    let server = Server::start(Behaviour::new(site));
+    let questions = vec![named(1, "gone"), named(2, "lost")];
+    for asked in ask_all(&through(&server), questions).asked {
+        let found = answered(asked);
+        assert_eq!(found.verdict, Verdict::InstanceGone);
+        let words = found.words.unwrap();
+        assert_eq!(words, "something else answers there: 404 (text/html)");
+    }
+    assert!(!server.has_arrived("token-of", "") && server.has_arrived("acct:lost@", ""));
+    // What may be a fault is no verdict, and gets no token, either.
+    let server = Server::start(Behaviour {
+        is_instance: false,
+        ..Behaviour::new(plain)
+    });
+    let unanswered = unanswered(ask(&through(&server), question(1, "m.example")));
+    assert_eq!(unanswered.why, Why::NotUnderstood);
+    let detail = unanswered.detail;
+    assert!(detail.contains("as an instance does"), "{detail}");
+    assert!(!server.has_arrived("token-of", ""));
+}
+
+#[test]
+fn a_web_site_that_names_itself_gets_no_token() {
+    let (asked, server) = asked(|r| match (r.host.as_str(), r.path()) {
+        ("m.example", HOST_META) => Some(xrd("m.example")),
+        ("m.example", _) => Some(Reply::html(200)),
+        _ => None,
+    });
+    assert_eq!(verdict(&asked), Verdict::InstanceGone);
+    assert!(server.with_token().is_empty());
+    // WebFinger may name the right one nevertheless.
+    let server = Server::start(Behaviour::new(|r| match (r.host.as_str(), r.path()) {
+        ("m.example", HOST_META) => xrd("m.example"),
+        _ => site(r),
+    }));
+    let asked = ask(&through(&server), question(1, "m.example"));
+    assert_eq!(verdict(&asked), Verdict::Works);
+    assert_eq!(sent_to(&server), [WEB]);
+}
+
+#[test]
+fn an_instance_that_tells_nothing_to_strangers_is_asked() {
+    const INSTANCE: [&str; 2] = ["/api/v2/instance", "/api/v1/instance"];
+    for status in [401, 403] {
+        // Under its own name, and under another one that it names.
+        for host in ["m.example", WEB] {
+            let server = Server::start(Behaviour::new(move |r| match r.path() {
+                HOST_META => xrd(host),
+                path if INSTANCE.contains(&path) && r.host == host => Reply {
+                    status,
+                    ..Reply::sample("no-user-limited")
+                },
+                ACCOUNT if r.host != host => Reply::html(404),
+                _ => plain(r),
+            }));
+            let asked = ask(&through(&server), question(1, "m.example"));
+            assert_eq!(verdict(&asked), Verdict::Works, "{status} {host}");
+            assert_eq!(sent_to(&server), [host]);
+        }
+    }
+    // A password that a site wants is no instance's.
+    let (asked, server) = asked(|r| INSTANCE.contains(&r.path()).then(|| Reply::html(401)));
+    assert_eq!(why(&asked), Why::NotUnderstood);
+    assert!(server.with_token().is_empty());
 }

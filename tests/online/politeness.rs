@@ -148,6 +148,31 @@ fn a_host_that_always_refuses_is_given_up_after_three_times() {
 }
 
 #[test]
+fn pauses_without_end_are_given_up_and_what_was_answered_stays() {
+    let server = Server::start(Behaviour::new(|request| {
+        plain(request)
+            .with("x-ratelimit-remaining", "0")
+            .with("retry-after", "1")
+    }));
+    let mut settings = direct(&server);
+    settings.most_wait = Duration::from_secs(1);
+    let came = ask_all(&settings, questions_at(&server, 100));
+    let (worked, limited): (Vec<_>, Vec<_>) = came
+        .asked
+        .into_iter()
+        .partition(|asked| matches!(asked, Asked::Answered(_)));
+    assert!((3..=8).contains(&worked.len()), "{}", worked.len());
+    assert_eq!(server.requests().len(), worked.len());
+    assert!((1..=3).contains(&came.waits.len()), "{:?}", came.waits);
+    for asked in limited {
+        let unanswered = unanswered(asked);
+        assert_eq!(unanswered.why, Why::RateLimited);
+        let detail = unanswered.detail;
+        assert!(detail.contains("more than 3 s in all"), "{detail}");
+    }
+}
+
+#[test]
 fn a_pause_that_is_too_long_ends_the_questions_of_that_host_alone() {
     let server = Server::start(Behaviour::new(|request| match request.host.as_str() {
         "busy.example" => Reply::json(429, "{}").with("retry-after", "3600"),
