@@ -144,6 +144,7 @@ fn first_record(snapshot: &Snapshot) -> Option<Record> {
         status: Status::Active,
         sightings: Vec::new(),
         disagreements: Vec::new(),
+        verified: None,
     })
 }
 
