@@ -1,7 +1,7 @@
 //! criterion: questions about the past of a vault with many runs. `TUSKVAULT_BENCH_TOKENS` and `TUSKVAULT_BENCH_RUNS` set
 //! its size (20,000 and 30 unless set; a million and 365 are what docs/performance.md promises, and take minutes to make).
-//! The runs are a day apart, and each changes one token in a thousand, here and there. `TUSKVAULT_BENCH_VAULT` names a file
-//! that the vault is made in, or taken from where it is there already.
+//! The runs are a day apart, and each changes one token in a thousand, here and there (`TUSKVAULT_BENCH_CHANGES_ONE_IN`).
+//! `TUSKVAULT_BENCH_VAULT` names a file that the vault is made in, or taken from where it is there already.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a measurement")]
 #![allow(
@@ -53,6 +53,7 @@ fn vault(path: &Path, tokens: u64, runs: u64) -> Vault {
         for nights in 0..runs {
             let instance = Instance {
                 nights,
+                changes_one_in: set("TUSKVAULT_BENCH_CHANGES_ONE_IN", 1_000).max(1),
                 ..Instance::new(tokens)
             };
             instance.record(&mut vault, nights as i64 * NIGHT);

@@ -22,8 +22,10 @@ use tuskvault::{
 #[derive(Clone, Copy)]
 pub struct Instance {
     pub tokens: u64,
-    /// So many nights have passed, in each of which one token in a thousand was revoked or got other scopes.
+    /// So many nights have passed, in each of which some tokens were revoked or got other scopes.
     pub nights: u64,
+    /// One token in so many changes in a night.
+    pub changes_one_in: u64,
 }
 
 /// A token as it stands in a server's table.
@@ -39,7 +41,11 @@ pub struct Token {
 
 impl Instance {
     pub fn new(tokens: u64) -> Self {
-        Self { tokens, nights: 0 }
+        Self {
+            tokens,
+            nights: 0,
+            changes_one_in: 1_000,
+        }
     }
 
     pub fn accounts(self) -> impl Iterator<Item = (u64, Account)> {
@@ -98,9 +104,8 @@ impl Instance {
                 account: (!mix(n, 14).is_multiple_of(50))
                     .then(|| 2 * (1 + mix(n, 15) % (self.tokens / 4).max(1))),
             };
-            for night in
-                (1..=self.nights).filter(|night| mix(n, 1_000 + night).is_multiple_of(1_000))
-            {
+            let changes = |night: &u64| mix(n, 1_000 + night).is_multiple_of(self.changes_one_in);
+            for night in (1..=self.nights).filter(changes) {
                 if token.revoked_at.is_none() && night.is_multiple_of(2) {
                     token.revoked_at = Some(NOW * 1_000_000 + night as i64 * 86_400_000_000);
                 } else {
