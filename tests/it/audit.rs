@@ -9,7 +9,7 @@ use tuskvault::{
     storage::{Access, LockedVault, Redb, open_redb},
 };
 
-use crate::home::{ADA, Home, INIT, PASSPHRASE};
+use crate::home::{ADA, CHEAP, Home, PASSPHRASE};
 
 fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
     let objects = objects.iter();
@@ -233,7 +233,7 @@ fn what_was_done_with_the_vault_is_told_and_the_audit_itself_is_not() {
     home.run(&restore).ok();
     home.write("new.txt", "a second passphrase\n");
     let mut change = vec!["key", "change", "--new-password-file", "new.txt"];
-    change.extend(&INIT[1..]);
+    change.extend(CHEAP);
     home.run(&change).ok();
     home.write("passphrase", "a second passphrase\n");
 

@@ -2,17 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::home::{Home, INIT, Ran, mode, texts};
-
-/// A key derivation that takes no time.
-const CHEAP: [&str; 6] = [
-    "--kdf-memory",
-    "8",
-    "--kdf-iterations",
-    "1",
-    "--kdf-parallelism",
-    "1",
-];
+use crate::home::{CHEAP, Home, INIT, Ran, mode, texts};
 
 /// What may open a vault: a password file of the home, a key file of it.
 type Way<'w> = (Option<&'w str>, Option<&'w str>);

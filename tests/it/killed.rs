@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use crate::home::{Home, INIT, Ran};
+use crate::home::{CHEAP, Home, INIT, Ran};
 
 const TOKENS: usize = 2_000;
 
@@ -38,12 +38,12 @@ const REKEY: [&str; 9] = [
     "rekey",
     "--new-password-file",
     "passphrase",
-    "--kdf-memory",
-    "8",
-    "--kdf-iterations",
-    "1",
-    "--kdf-parallelism",
-    "1",
+    CHEAP[0],
+    CHEAP[1],
+    CHEAP[2],
+    CHEAP[3],
+    CHEAP[4],
+    CHEAP[5],
 ];
 
 /// Each command, and how many tokens there are once it is done.

@@ -49,6 +49,15 @@ fn home(tokens: &[(&str, &str)]) -> Home {
     home
 }
 
+/// A file that `to_env` restores into.
+const ENV: &str = "MASTODON_BASE_URL=https://m.example\nMASTODON_ACCESS_TOKEN=old\n";
+
+fn to_env(selector: &str) -> [&str; 7] {
+    [
+        "restore", selector, "--to", "dotenv", "--path", "bot/.env", "--yes",
+    ]
+}
+
 /// Runs the program so that every name leads to the server.
 fn ask(home: &Home, server: &Server, arguments: &[&str]) -> Ran {
     let ca_file = server.ca_file();
@@ -302,44 +311,23 @@ fn the_vault_is_free_while_instances_are_asked() {
 fn what_was_restored_is_asked_about() {
     let server = server();
     let home = home(&[("alice", "account-ok"), ("bob", "token-revoked")]);
-    home.write(
-        "bot/.env",
-        "MASTODON_BASE_URL=https://m.example\nMASTODON_ACCESS_TOKEN=old\n",
-    );
-    let to = |user: &str| {
+    home.write("bot/.env", ENV);
+    let to = |user: &str, more: &[&str]| {
         let selector = format!("{user}@m.example");
-        let restore = ["restore", &selector, "--to", "dotenv", "--path", "bot/.env"];
-        ask(
-            &home,
-            &server,
-            &[&restore[..], &["--verify", "--yes"]].concat(),
-        )
+        let restore = [&to_env(&selector)[..], &["--verify"], more].concat();
+        ask(&home, &server, &restore)
     };
-    to("alice").ok().prints("works as alice@m.example");
+    to("alice", &[]).ok().prints("works as alice@m.example");
     assert!(
         std::fs::read_to_string(home.file("bot/.env"))
             .unwrap()
             .contains("account-ok")
     );
-    to("bob").exits(9).prints("revoked");
+    to("bob", &[]).exits(9).prints("revoked");
     let restored = std::fs::read_to_string(home.file("bot/.env")).unwrap();
     assert!(restored.contains("token-revoked"), "it stays restored");
     let before = server.requests().len();
-    let again = [
-        "restore",
-        "alice@m.example",
-        "--to",
-        "dotenv",
-        "--path",
-        "bot/.env",
-        "--yes",
-    ];
-    ask(
-        &home,
-        &server,
-        &[&again[..], &["--verify", "--offline"]].concat(),
-    )
-    .exits(2);
+    to("alice", &["--offline"]).exits(2);
     assert_eq!(server.requests().len(), before);
     assert!(std::fs::read_to_string(home.file("bot/.env")).unwrap() == restored);
 }
@@ -422,28 +410,16 @@ fn answers_are_kept_where_nobody_hears_them() {
 fn what_a_restore_needs_to_ask_is_looked_at_before_it_writes() {
     let server = server();
     let home = home(&[("alice", "account-ok")]);
-    let env = "MASTODON_BASE_URL=https://m.example\nMASTODON_ACCESS_TOKEN=old\n";
-    let path = home.write("bot/.env", env);
+    let path = home.write("bot/.env", ENV);
     home.write("empty.pem", "");
-    let restore = |more: &[&str]| {
-        let restore = [
-            "restore",
-            "alice@m.example",
-            "--to",
-            "dotenv",
-            "--path",
-            "bot/.env",
-            "--yes",
-        ];
-        home.run(&[&restore[..], more].concat())
-    };
+    let restore = |more: &[&str]| home.run(&[&to_env("alice@m.example")[..], more].concat());
     restore(&["--verify", "--ca-file", "empty.pem"])
         .exits(8)
         .says("empty.pem");
     restore(&["--timeout", "5"])
         .exits(2)
         .says("`--timeout` goes with `--verify`");
-    assert_eq!(std::fs::read_to_string(path).unwrap(), env);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), ENV);
     assert!(server.requests().is_empty());
 }
 

@@ -81,11 +81,7 @@ fn a_dead_host_is_not_waited_for_with_every_token() {
         ..question(number, "m.example")
     });
     let came = ask_all(&settings, questions.collect());
-    assert!(
-        came.asked
-            .iter()
-            .all(|asked| why(asked) == Why::Unreachable)
-    );
+    came.none_answered(Why::Unreachable);
     silent.set_nonblocking(true).unwrap();
     let connections = std::iter::from_fn(|| silent.accept().ok()).count();
     // Three without an answer, while a fourth was under way.
@@ -95,16 +91,8 @@ fn a_dead_host_is_not_waited_for_with_every_token() {
 #[test]
 fn a_server_that_hangs_up_after_each_answer_is_asked_on() {
     let server = Server::start(Behaviour::new(|r| plain(r).manner(Manner::HangUp)));
-    let questions = (0..40).map(|number| Question {
-        base_url: Some(server.authority()),
-        ..question(number, "m.example")
-    });
-    let came = ask_all(&direct(&server), questions.collect());
-    assert!(
-        came.asked
-            .iter()
-            .all(|asked| verdict(asked) == Verdict::Works)
-    );
+    let came = ask_all(&direct(&server), questions_at(&server, 40));
+    came.all_work();
 }
 
 #[test]
@@ -116,16 +104,8 @@ fn a_connection_that_is_closed_instead_of_an_answer_is_replaced_once() {
             _ => plain(request),
         }
     }));
-    let questions = (0..10).map(|number| Question {
-        base_url: Some(server.authority()),
-        ..question(number, "m.example")
-    });
-    let came = ask_all(&direct(&server), questions.collect());
-    assert!(
-        came.asked
-            .iter()
-            .all(|asked| verdict(asked) == Verdict::Works)
-    );
+    let came = ask_all(&direct(&server), questions_at(&server, 10));
+    came.all_work();
     assert_eq!(server.requests().len(), 11);
     // And once only, each of the three times that it is asked.
     let (asked, requests) = answering(ok().manner(Manner::Close));
@@ -357,11 +337,7 @@ fn a_server_that_is_being_started_anew_is_waited_for() {
     }));
     let questions = (0..40).map(|number| question(number, "m.example"));
     let came = ask_all(&through(&server), questions.collect());
-    assert!(
-        came.asked
-            .iter()
-            .all(|asked| verdict(asked) == Verdict::Works)
-    );
+    came.all_work();
     assert!(came.waits.is_empty(), "{:?}", came.waits);
 }
 

@@ -69,10 +69,33 @@ fn question_at(server: &Server) -> Question {
     }
 }
 
+/// So many questions about tokens of one instance, at the server's own address.
+fn questions_at(server: &Server, count: u16) -> Vec<Question> {
+    let questions = (0..count).map(|number| Question {
+        base_url: Some(server.authority()),
+        ..question(number, "m.example")
+    });
+    questions.collect()
+}
+
 /// What came of questions, in their order, and the pauses in order.
 struct Came {
     asked: Vec<Asked>,
     waits: Vec<(String, u64)>,
+}
+
+impl Came {
+    fn all_work(&self) {
+        for asked in &self.asked {
+            assert_eq!(verdict(asked), Verdict::Works, "{asked:?}");
+        }
+    }
+
+    fn none_answered(&self, reason: Why) {
+        for asked in &self.asked {
+            assert_eq!(why(asked), reason, "{asked:?}");
+        }
+    }
 }
 
 fn ask_all(settings: &Settings, questions: Vec<Question>) -> Came {

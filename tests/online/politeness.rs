@@ -20,11 +20,7 @@ fn fifty_hosts_are_asked_side_by_side_and_none_more_than_twice_at_once() {
     }));
     let questions = (0..1000).map(|number| question(number, &format!("m{}.example", number % 50)));
     let came = ask_all(&through(&server), questions.collect());
-    assert!(
-        came.asked
-            .iter()
-            .all(|asked| verdict(asked) == Verdict::Works)
-    );
+    came.all_work();
     assert!(came.waits.is_empty());
     let mut tokens: BTreeMap<String, usize> = BTreeMap::new();
     for request in server.requests() {
@@ -52,11 +48,7 @@ fn a_host_with_many_tokens_is_asked_by_two_at_once() {
     let hosts = ["a.example", "b.example", "c.example"];
     let questions = (0..60).map(|number| question(number, hosts[usize::from(number) % 3]));
     let came = ask_all(&through(&server), questions.collect());
-    assert!(
-        came.asked
-            .iter()
-            .all(|asked| verdict(asked) == Verdict::Works)
-    );
+    came.all_work();
     for host in hosts {
         assert!(
             server.most_in_flight(host) <= 2,
@@ -77,15 +69,6 @@ fn refusing_once(refusal: fn() -> Reply) -> Server {
     }))
 }
 
-fn questions_at(server: &Server, count: u16) -> Vec<Question> {
-    (0..count)
-        .map(|number| Question {
-            base_url: Some(server.authority()),
-            ..question(number, "m.example")
-        })
-        .collect()
-}
-
 #[test]
 fn a_host_that_refuses_gets_its_pause_and_is_asked_again() {
     for refusal in [
@@ -103,11 +86,7 @@ fn a_host_that_refuses_gets_its_pause_and_is_asked_again() {
     ] {
         let server = refusing_once(refusal);
         let came = ask_all(&direct(&server), questions_at(&server, 60));
-        assert!(
-            came.asked
-                .iter()
-                .all(|asked| verdict(asked) == Verdict::Works)
-        );
+        came.all_work();
         assert_eq!(came.waits, [(server.authority(), 1)]);
         assert_eq!(server.requests().len(), 61);
     }
@@ -122,11 +101,7 @@ fn a_host_whose_last_request_it_was_gets_its_pause_too() {
             .with("x-ratelimit-reset", "2026-01-02T03:04:06.000000Z")
     });
     let came = ask_all(&direct(&server), questions_at(&server, 60));
-    assert!(
-        came.asked
-            .iter()
-            .all(|asked| verdict(asked) == Verdict::Works)
-    );
+    came.all_work();
     assert_eq!(came.waits, [(server.authority(), 1)]);
     assert_eq!(server.requests().len(), 60);
 }
@@ -137,11 +112,7 @@ fn a_host_that_always_refuses_is_given_up_after_three_times() {
         Reply::json(429, "{}").with("retry-after", "1")
     }));
     let came = ask_all(&direct(&server), questions_at(&server, 8));
-    assert!(
-        came.asked
-            .iter()
-            .all(|asked| why(asked) == Why::RateLimited)
-    );
+    came.none_answered(Why::RateLimited);
     assert_eq!(came.waits.len(), 2, "{:?}", came.waits);
     // Two at once, three times.
     assert!(server.requests().len() <= 6, "{}", server.requests().len());
