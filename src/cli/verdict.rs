@@ -82,7 +82,8 @@ pub(crate) fn advice(verdict: Verdict) -> Option<&'static str> {
         Verdict::Expired => "an expired token does not come back: log in again with the app",
         Verdict::Refused => "the instance refuses it and does not say why in words that are known",
         Verdict::Disabled => {
-            "the token is well, the account is not: disabled, suspended, moved away or a memorial; it works again when that ends"
+            "the account can't be used: disabled, suspended, moved away, a memorial, or its role demands two-factor login; \
+             whether the token is well shows when that ends"
         }
         Verdict::Unconfirmed => "the token is well: confirm the account's e-mail address",
         Verdict::Pending => {

@@ -57,7 +57,9 @@ impl Reading<'_> {
             (true, _) if has_apps => Said::AskApp(Because::LacksScope),
             (true, _) => self.verdict(Verdict::LacksScope, words),
             (_, true) if has_apps => Said::AskApp(Because::NoUser),
-            (_, true) => self.verdict(self.without_user(), words),
+            // Only a live token is told so with 422.
+            (_, true) if reply.status == 422 => self.verdict(self.without_user(), words),
+            (_, true) => self.nothing(TELLS_USERS_ONLY),
             _ => match (reply.status, reply.json()) {
                 (200, Some(json)) => self.account(&json),
                 _ => self.in_general(reply, words),
@@ -72,6 +74,9 @@ impl Reading<'_> {
             // Before 4.3 it needs the scope `read`; only a token that lives is told so.
             return self.verdict(Verdict::LacksScope, words);
         }
+        if reply.status == 401 && has(words.as_deref(), NEEDS_USER) {
+            return self.users_only(because, words);
+        }
         match (reply.status, because, reply.json()) {
             (200, _, Some(json)) => self.app(&json, because),
             (404, Because::LacksScope, _) => self.verdict(Verdict::LacksScope, words),
@@ -84,6 +89,18 @@ impl Reading<'_> {
                 self.nothing("answered something that is no app")
             }
             _ => self.in_general(reply, words),
+        }
+    }
+
+    /// Under limited federation an instance wants a user before it looks at the token: a live token of an application
+    /// gets the same answer as one that is not known.
+    fn users_only(&self, because: Because, words: Option<String>) -> Said {
+        match (because, &self.question.user) {
+            // That lives: it was told so about its scope.
+            (Because::LacksScope, _) => self.verdict(Verdict::LacksScope, words),
+            // It had a user, and has none here: it is not known.
+            (Because::NoUser, User::Named(_)) => self.verdict(Verdict::Unknown, words),
+            _ => self.nothing(TELLS_USERS_ONLY),
         }
     }
 
@@ -194,13 +211,12 @@ impl Reading<'_> {
                     self.nothing("answered 403 without saying why, as a guard before a server does")
                 }
             },
-            410 => self.verdict(Verdict::InstanceGone, words.or(Some("410 Gone".to_owned()))),
-            200 | 404 => match reply.label() {
-                Label::Other(kind) => {
-                    let words = format!("something else answers there: {} ({kind})", reply.status);
-                    self.verdict(Verdict::InstanceGone, Some(words))
-                }
-                Label::Json | Label::Missing if reply.status == 200 => {
+            status @ (200 | 404) => match reply.label() {
+                // It has answered as an instance before: this is a gateway's word, or a guard's.
+                Label::Other(kind) => self.nothing(&format!(
+                    "answered {status} ({kind}), as something before a server does"
+                )),
+                Label::Json | Label::Missing if status == 200 => {
                     self.nothing("answered something that can't be read")
                 }
                 Label::Json | Label::Missing => self.nothing("answered 404"),
@@ -212,14 +228,13 @@ impl Reading<'_> {
 
     fn unauthorized(&self, reply: &Reply, words: Option<String>) -> Said {
         let words = words.or_else(|| description(reply));
-        if words.is_none() && !reply.wants_bearer() {
-            return self.nothing("answered 401, but not about the token: something before the server may want a password");
-        }
         let verdict = match words.as_deref() {
             text if has(text, "access token is invalid") => Verdict::Unknown,
-            text if has(text, "was revoked") => Verdict::Revoked,
-            text if has(text, "expired") => Verdict::Expired,
-            _ => Verdict::Refused,
+            text if has(text, "access token was revoked") => Verdict::Revoked,
+            text if has(text, "access token expired") => Verdict::Expired,
+            // Doorkeeper's always has it, in whatever language its words are.
+            _ if reply.wants_bearer() => Verdict::Refused,
+            _ => return self.nothing("answered 401, but not about the token: something before the server may want a password"),
         };
         self.verdict(verdict, words)
     }
@@ -315,7 +330,7 @@ fn without(text: &str, token: &str) -> String {
 }
 
 /// The `error` of a JSON answer.
-fn words(reply: &Reply) -> Option<String> {
+pub(super) fn words(reply: &Reply) -> Option<String> {
     if !matches!(reply.status, 400..=499) {
         return None;
     }
@@ -335,7 +350,7 @@ fn description(reply: &Reply) -> Option<String> {
     (!words.trim().is_empty()).then(|| words.to_owned())
 }
 
-fn has(words: Option<&str>, wanted: &str) -> bool {
+pub(super) fn has(words: Option<&str>, wanted: &str) -> bool {
     words.is_some_and(|words| words.to_lowercase().contains(wanted))
 }
 
@@ -349,7 +364,8 @@ fn equal(one: &str, other: &str) -> bool {
 
 const OUTSIDE_SCOPES: &str = "outside the authorized scopes";
 /// "This method …", before 3.1 "This API requires an authenticated user".
-const NEEDS_USER: &str = "requires an authenticated user";
+pub(super) const NEEDS_USER: &str = "requires an authenticated user";
+const TELLS_USERS_ONLY: &str = "tells users alone whether a token works (limited federation)";
 
 #[cfg(test)]
 #[path = "answer_tests.rs"]

@@ -161,6 +161,10 @@ impl Connections {
         let fault = |error| Failed::of(error, origin, &self.limits, self.is_proxied(&url));
         let (parts, mut body) = sent.map_err(fault)?.into_parts();
         let mut reply = of_headers(parts.status.as_u16(), &parts.headers);
+        if reply.is_of_gateway() {
+            let detail = format!("{} answered {}", origin.as_str(), reply.status);
+            return Err(Failed::BrokenOff(Unanswered::new(Why::Unreachable, detail)));
+        }
         if matches!(reply.status, 200 | 401 | 403 | 404 | 410 | 422) {
             let limited = body.with_config().limit(MAX_BODY);
             reply.body = limited.read_to_vec().map_err(fault)?;

@@ -243,6 +243,8 @@ mod tests {
             matches!(&direct, Failed::BrokenOff(u) if u.detail == "a.example refuses connections")
         );
         assert!(direct.is_reached() && direct.is_of_host());
+        let untrusted = Failed::from(Unanswered::new(Why::Untrusted, ""));
+        assert!(untrusted.is_reached());
         let proxied = of(io::ErrorKind::ConnectionRefused, true);
         assert!(
             matches!(&proxied, Failed::Unanswered(u) if u.detail == "the proxy refuses connections")

@@ -24,6 +24,8 @@ pub(super) struct Finding {
     elsewhere: Option<Origin>,
     /// What the instance's own host was found to be in the place of an instance.
     own: Option<NoInstance>,
+    /// Whether the instance was asked which host it is, or only the one that its records name so far.
+    is_search: bool,
     step: Step,
 }
 
@@ -39,6 +41,17 @@ enum Step {
     OwnV1 {
         is_site_in_v2: bool,
     },
+    /// Its API is not there: has it a front page, so that it is a web site, or is nothing there at the moment?
+    OwnPage,
+}
+
+impl Step {
+    fn is_of_record(self) -> bool {
+        matches!(
+            self,
+            Self::AgreesV2(By::Record) | Self::AgreesV1(By::Record)
+        )
+    }
 }
 
 /// A host that no token is sent to.
@@ -60,6 +73,8 @@ enum Hop {
 /// How the other host came up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
+    /// By the records: it was not the instance that named it.
+    Record,
     Name,
     Redirect,
 }
@@ -108,9 +123,29 @@ impl Finding {
             names,
             elsewhere: None,
             own: None,
+            is_search: true,
             step: Step::HostMeta(Hop::None),
         };
         (Origin::of_instance(instance), finding)
+    }
+
+    /// The same, which asks first the host that records name.
+    pub(super) fn at<'u>(
+        origin: Origin,
+        instance: &Domain,
+        users: impl IntoIterator<Item = &'u str>,
+    ) -> (Origin, Self) {
+        let (own, search) = Self::new(instance, users);
+        let finding = Self {
+            is_search: false,
+            step: if origin == own {
+                Step::OwnV2
+            } else {
+                Step::AgreesV2(By::Record)
+            },
+            ..search
+        };
+        (origin, finding)
     }
 
     /// The path to ask for.
@@ -125,6 +160,7 @@ impl Finding {
             }
             Step::AgreesV2(_) | Step::OwnV2 => INSTANCE_V2.to_owned(),
             Step::AgreesV1(_) | Step::OwnV1 { .. } => INSTANCE_V1.to_owned(),
+            Step::OwnPage => "/".to_owned(),
         }
     }
 
@@ -136,6 +172,7 @@ impl Finding {
             Step::AgreesV2(_) | Step::AgreesV1(_) | Step::OwnV2 | Step::OwnV1 { .. } => {
                 "application/json"
             }
+            Step::OwnPage => "text/html, */*;q=0.1",
         }
     }
 
@@ -152,12 +189,13 @@ impl Finding {
         match self.step {
             Step::HostMeta(hop) => self.heard_host_meta(at, reply, hop),
             Step::Webfinger(hop) => self.heard_webfinger(at, reply, hop),
-            Step::AgreesV2(_) if self.agrees(reply, "domain") => Found::At(at.clone()),
-            Step::AgreesV1(_) if self.agrees(reply, "uri") => Found::At(at.clone()),
+            Step::AgreesV2(by) if self.agrees(reply, "domain", by) => Found::At(at.clone()),
+            Step::AgreesV1(by) if self.agrees(reply, "uri", by) => Found::At(at.clone()),
             Step::AgreesV2(by) => self.next(at.clone(), Step::AgreesV1(by)),
             Step::AgreesV1(by) => self.disagrees(at, by),
             Step::OwnV2 => self.heard_own(at, reply, None),
             Step::OwnV1 { is_site_in_v2 } => self.heard_own(at, reply, Some(is_site_in_v2)),
+            Step::OwnPage => self.heard_page(at, reply),
         }
     }
 
@@ -170,8 +208,8 @@ impl Finding {
             _ => None,
         };
         match named {
-            Some(origin) => self.named(origin, hop.into()),
-            None => self.silent_host_meta(at, hop),
+            Some(origin) if self.may_name(&origin, at, hop) => self.named(origin, hop.into()),
+            _ => self.silent_host_meta(at, hop),
         }
     }
 
@@ -184,30 +222,71 @@ impl Finding {
             _ => None,
         };
         match json.as_ref().and_then(named::in_webfinger) {
-            Some(origin) => self.without_name().named(origin, hop.into()),
-            None => self.silent_webfinger(at, hop),
+            Some(origin) if self.may_name(&origin, at, hop) => {
+                self.without_name().named(origin, hop.into())
+            }
+            _ => self.silent_webfinger(at, hop),
         }
     }
 
     /// `is_site_in_v2`: what `/api/v2/instance` has shown, where it was asked before.
     fn heard_own(&self, at: &Origin, reply: &Reply, is_site_in_v2: Option<bool>) -> Found {
         let seen = Seen::in_answer(reply);
-        let no_instance = match (seen, is_site_in_v2) {
+        match (seen, is_site_in_v2) {
             // Other software writes its domain elsewhere, or another one: that it is an instance is enough here.
-            (Seen::Instance(_) | Seen::Withheld, _) => return Found::At(at.clone()),
+            (Seen::Instance(_) | Seen::Withheld, _) => Found::At(at.clone()),
             (seen, None) => {
-                let is_site_in_v2 = matches!(seen, Seen::Site(_));
-                return self.next(at.clone(), Step::OwnV1 { is_site_in_v2 });
+                let is_site_in_v2 = matches!(seen, Seen::Site(_) | Seen::Absent(_));
+                self.next(at.clone(), Step::OwnV1 { is_site_in_v2 })
             }
-            (Seen::Site(words), Some(true)) => NoInstance::Site(words),
-            (Seen::Site(_) | Seen::Unclear, Some(_)) => NoInstance::Unclear(unclear(at, reply)),
-        };
-        let own = Some(no_instance);
+            (Seen::Site(words), Some(true)) => self.no_instance(NoInstance::Site(words)),
+            (Seen::Absent(words), Some(true)) => self
+                .with_own(NoInstance::Site(words))
+                .next(at.clone(), Step::OwnPage),
+            (Seen::Site(_) | Seen::Absent(_) | Seen::Unclear, Some(_)) => {
+                self.no_instance(NoInstance::Unclear(unclear(at, reply)))
+            }
+        }
+    }
+
+    /// A web site has a page, or sends one to it. A gateway whose server is down has none.
+    fn heard_page(&self, at: &Origin, reply: &Reply) -> Found {
+        let location = reply.location.as_deref().filter(|_| reply.is_redirect());
+        let target = location.and_then(|location| Target::of_location(location, at));
+        let is_sent_on = target.is_some_and(|target| target.is_https && target.origin == *at);
+        let own = self.own.clone();
+        match own.filter(|_| is_sent_on || matches!(Seen::in_answer(reply), Seen::Site(_))) {
+            Some(site) => self.no_instance(site),
+            None => self.no_instance(NoInstance::Unclear(unclear(at, reply))),
+        }
+    }
+
+    fn with_own(&self, own: NoInstance) -> Self {
+        let own = Some(own);
         Self {
             own,
             ..self.clone()
         }
-        .unnamed()
+    }
+
+    /// The instance's own host is none; another one may still be named.
+    fn no_instance(&self, own: NoInstance) -> Found {
+        let finding = self.with_own(own);
+        if finding.is_search {
+            finding.unnamed()
+        } else {
+            finding.search()
+        }
+    }
+
+    /// Leaves the host that records name, and asks the instance.
+    fn search(&self) -> Found {
+        let finding = Self {
+            is_search: true,
+            ..self.clone()
+        };
+        let own = Origin::of_instance(&self.instance);
+        finding.next(own, Step::HostMeta(Hop::None))
     }
 
     /// A redirect to the same path of another host, over TLS, is followed once.
@@ -228,6 +307,11 @@ impl Finding {
             return None;
         }
         Some(self.next(target.origin, step(Hop::Once)))
+    }
+
+    /// A host that the instance redirects to may name itself or the instance, and nobody that the instance doesn't know of.
+    fn may_name(&self, origin: &Origin, at: &Origin, hop: Hop) -> bool {
+        hop == Hop::None || origin == at || origin.is_of(&self.instance)
     }
 
     fn named(&self, origin: Origin, by: By) -> Found {
@@ -294,22 +378,24 @@ impl Finding {
         Found::Next(origin, finding)
     }
 
-    /// Whether the host that was named says that it is this instance's. One that tells nothing to strangers (limited
-    /// federation) is believed, too: it was the instance's own answer over HTTPS that named it.
-    fn agrees(&self, reply: &Reply, field: &str) -> bool {
+    /// Whether the host that was named says that it is this instance's; GoToSocial says it in `account_domain`. One that
+    /// tells nothing to strangers (limited federation) is believed, too, if it was the instance's own answer over HTTPS
+    /// that named it.
+    fn agrees(&self, reply: &Reply, field: &str, by: By) -> bool {
         match Seen::in_answer(reply) {
-            Seen::Instance(fields) => {
-                let said = fields.get(field).and_then(Value::as_str);
+            Seen::Instance(fields) => [field, "account_domain"].iter().any(|field| {
+                let said = fields.get(*field).and_then(Value::as_str);
                 said.and_then(|said| Domain::parse(said).ok())
                     .is_some_and(|said| said == self.instance)
-            }
-            Seen::Withheld => true,
-            Seen::Site(_) | Seen::Unclear => false,
+            }),
+            Seen::Withheld => by != By::Record,
+            Seen::Site(_) | Seen::Absent(_) | Seen::Unclear => false,
         }
     }
 
     fn disagrees(&self, at: &Origin, by: By) -> Found {
         let (why, points) = match by {
+            By::Record => return self.search(),
             By::Name => (Why::NotUnderstood, "names"),
             By::Redirect => (Why::Redirected, "redirects to"),
         };
@@ -325,12 +411,13 @@ impl Finding {
     fn unheard(&self, at: &Origin, failed: Failed) -> Found {
         let is_own = at.is_of(&self.instance);
         match (failed, self.step) {
-            (Failed::NoSuchHost, _) if !is_own => {
-                let detail = format!(
-                    "{} names {}, which does not exist",
-                    self.instance,
-                    at.as_str()
-                );
+            (Failed::NoSuchHost, step) if !is_own => {
+                let (instance, at) = (&self.instance, at.as_str());
+                let detail = if step.is_of_record() {
+                    format!("the host of its API, {at}, does not exist")
+                } else {
+                    format!("{instance} names {at}, which does not exist")
+                };
                 Found::Failed(Unanswered::new(Why::Unreachable, detail).into())
             }
             (Failed::Unanswered(fault), Step::HostMeta(hop)) if fault.why == Why::NotUnderstood => {

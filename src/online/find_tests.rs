@@ -102,6 +102,8 @@ fn asked_for(
     }
 }
 
+const WANTS_USER: &str = r#"{"error":"This method requires an authenticated user"}"#;
+
 fn site(status: u16) -> Reply {
     Reply {
         content_type: Some("text/html".to_owned()),
@@ -113,7 +115,10 @@ fn site(status: u16) -> Reply {
 fn the_instances_account_is_looked_up_and_two_users_at_most() {
     let users = ["alice", "alice", "m.example", "a b&c", "dora"];
     let (own, finding) = Finding::new(&Domain::parse("m.example").unwrap(), users);
-    let (paths, found) = asked_for(finding, &own, |_| site(404));
+    let (paths, found) = asked_for(finding, &own, |path| match path {
+        "/" => site(200),
+        _ => site(404),
+    });
     let expected = [
         HOST_META.to_owned(),
         of_name("m.example"),
@@ -121,6 +126,7 @@ fn the_instances_account_is_looked_up_and_two_users_at_most() {
         of_name("a%20b%26c"),
         INSTANCE_V2.to_owned(),
         INSTANCE_V1.to_owned(),
+        "/".to_owned(),
     ];
     assert_eq!(paths, expected);
     assert!(matches!(found, Found::Gone(words) if words.contains("404 (text/html)")));
@@ -136,7 +142,7 @@ fn a_web_site_that_names_itself_is_not_believed_and_webfinger_asked() {
             200,
             r#"{"links":[{"rel":"self","href":"https://web.example/users/alice"}]}"#,
         ),
-        _ => site(404),
+        _ => site(200),
     });
     let (web, agrees) = next(found);
     assert_eq!(
@@ -174,6 +180,7 @@ fn the_own_host_is_gone_only_where_both_answers_are_a_sites() {
     for (v2, v1, expected) in [
         (site(404), site(200), None),
         (reply(410, "{}"), reply(410, "{}"), None),
+        (site(404), site(404), Some(Why::NotUnderstood)),
         (site(404), reply(404, "{}"), Some(Why::NotUnderstood)),
         (reply(404, "{}"), site(404), Some(Why::NotUnderstood)),
         (site(404), site(403), Some(Why::NotUnderstood)),
@@ -196,13 +203,38 @@ fn the_own_host_is_gone_only_where_both_answers_are_a_sites() {
 }
 
 #[test]
+fn a_host_without_an_api_is_a_web_site_where_it_has_a_page() {
+    let to = |location: &str| Reply {
+        location: Some(location.to_owned()),
+        ..site(302)
+    };
+    for (page, is_gone) in [
+        (site(200), true),
+        (to("/en/"), true),
+        (to("https://m.example/blog"), true),
+        // A gateway whose server is down.
+        (site(404), false),
+        (site(403), false),
+        (reply(200, "{}"), false),
+        (to("https://elsewhere.example/"), false),
+    ] {
+        let (own, finding) = search(None);
+        let (paths, found) = asked_for(finding, &own, |path| match path {
+            "/" => page.clone(),
+            _ => site(404),
+        });
+        assert_eq!(paths.last().map(String::as_str), Some("/"));
+        assert_eq!(matches!(found, Found::Gone(_)), is_gone, "{page:?}");
+    }
+}
+
+#[test]
 fn the_own_host_is_asked_once_it_answered_as_an_instance_does() {
     for (v2, v1) in [
         (reply(200, "{}"), site(404)),
-        (reply(401, "{}"), site(404)),
-        (reply(403, "{}"), site(404)),
+        (reply(401, WANTS_USER), site(404)),
         (site(404), reply(200, r#"{"uri":"https://other.example"}"#)),
-        (site(404), reply(401, "{}")),
+        (site(404), reply(401, WANTS_USER)),
     ] {
         let (own, finding) = search(None);
         let (_, found) = asked_for(finding, &own, |path| match path {

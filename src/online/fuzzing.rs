@@ -1,5 +1,7 @@
 //! What a fuzzer feeds and nobody else needs.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::model::{Domain, TokenId, User};
@@ -54,7 +56,8 @@ pub fn answer(bytes: &[u8]) {
     for because in [Because::Application, Because::LacksScope, Because::NoUser] {
         drop(reading.of_app(&reply, because));
     }
-    assert!(pause::pause(&reply, Timestamp::UNIX_EPOCH).is_none_or(|pause| !pause.is_zero()));
+    let pause = pause::pause(&reply, Timestamp::UNIX_EPOCH, Duration::from_secs(330));
+    assert!(pause.is_none_or(|pause| !pause.is_zero()));
 }
 
 /// Reads bytes as a host-meta document, as a WebFinger one, and as an address.

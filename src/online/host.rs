@@ -183,8 +183,7 @@ impl Host {
 /// Why a question, or a host, that was refused again and again has no answer.
 pub(super) fn again(origin: &Origin) -> Unanswered {
     let host = origin.as_str();
-    let detail =
-        format!("{host} refused {MOST_REFUSALS} times, since it limits how often it is asked");
+    let detail = format!("{host} refused {MOST_REFUSALS} times and wants to be asked later");
     Unanswered::new(Why::RateLimited, detail)
 }
 

@@ -71,11 +71,14 @@ impl Job {
         }
     }
 
-    /// The search for the host of the instance of these questions.
-    pub(super) fn finding(questions: Vec<Question>) -> Option<Self> {
+    /// The search for the host of the instance of these questions, which begins where their records say that it is.
+    pub(super) fn finding(questions: Vec<Question>, named: Option<Origin>) -> Option<Self> {
         let first = questions.first()?;
         let users = questions.iter().filter_map(|question| question.user.name());
-        let (origin, finding) = Finding::new(&first.instance, users);
+        let (origin, finding) = match named {
+            Some(origin) => Finding::at(origin, &first.instance, users),
+            None => Finding::new(&first.instance, users),
+        };
         Some(Self {
             origin,
             task: Task::Find(finding),
@@ -101,7 +104,7 @@ impl Job {
 
     /// What its answer leads to.
     pub(super) fn heard(&self, heard: Result<&Reply, Failed>, at: Timestamp) -> Turn {
-        if heard.as_ref().is_ok_and(|reply| reply.status == 429) {
+        if heard.as_ref().is_ok_and(|reply| reply.is_refusal()) {
             return Turn::Refused;
         }
         match (&self.task, self.questions.as_slice()) {

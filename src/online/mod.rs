@@ -1,15 +1,16 @@
 //! Asking instances whether tokens work, over HTTPS.
 //!
 //! Promises that a token goes to its instance's own host and to nobody else (no redirect is followed with it, no other
-//! host is believed unless it says that it is the instance's, nor the own one unless it answers as an instance does, never
-//! without TLS), that every answer is bounded in size
-//! and time, that no host is asked more than twice at once and none against its will, and that an answer is a verdict
-//! only where it is about the token: what a proxy, a portal or a broken server says leaves the last one standing.
+//! host is believed unless it says that it is the instance's, whether a record, the instance or a redirect names it, nor the
+//! own one unless it answers as an instance does, never without TLS), that every answer is bounded in size and time, that no
+//! host is asked more than twice at once and none against its will, and that an answer is a verdict only where it is about
+//! the token: what a proxy, a portal or a broken server says leaves the last one standing.
 //!
-//! A host that refuses for its rate limit gets the pause that it wants, and is asked again, until it has refused a question
-//! three times, or three times in a row whatever was asked: then that question, or all that are left there, have no answer.
-//! All pauses of a host together are no more than three times the longest one. A host that breaks connections off is left
-//! alone for a moment, and given up only at the third time.
+//! A host that refuses for its rate limit, or says when it will be back (503), gets the pause that it wants, and is asked
+//! again, until it has refused a question three times, or three times in a row whatever was asked: then that question, or
+//! all that are left there, have no answer. All pauses of a host together are no more than three times the longest one. A
+//! host that breaks connections off, or has a gateway say that it doesn't answer (502 to 504), is left alone for a moment,
+//! and given up only at the third time.
 //!
 //! Facts: Mastodon's `accounts/verify_credentials` and `apps/verify_credentials` from 2.4 to 4.7, Doorkeeper 5 and 6,
 //! RFC 6415 (host-meta), RFC 7033 (WebFinger), RFC 6750 (Bearer), RFC 9110 (`Retry-After`).

@@ -6,11 +6,11 @@ use jiff::{Timestamp, fmt::rfc2822};
 
 use super::reply::Reply;
 
-/// The pause that an answer asks for; `None` when it asks for none. Mastodon's `X-RateLimit-Reset` is RFC 3339.
+/// The pause that an answer asks for; `None` when it asks for none, and at most `most` where it doesn't say how long. Mastodon's `X-RateLimit-Reset` is RFC 3339.
 ///
 /// Moments are measured against the answer's own `Date`, so that a clock that is wrong, here or there, does no harm.
-pub(super) fn pause(reply: &Reply, now: Timestamp) -> Option<Duration> {
-    let is_refused = reply.status == 429;
+pub(super) fn pause(reply: &Reply, now: Timestamp, most: Duration) -> Option<Duration> {
+    let is_refused = reply.is_refusal();
     let is_last = reply
         .remaining
         .as_ref()
@@ -25,7 +25,7 @@ pub(super) fn pause(reply: &Reply, now: Timestamp) -> Option<Duration> {
         Duration::try_from(pause).unwrap_or_default()
     };
     let wanted = retry_after(reply, &until).or_else(|| reset(reply, &until));
-    let pause = wanted.unwrap_or(UNSAID).max(least);
+    let pause = wanted.unwrap_or(UNSAID.min(most)).max(least);
     (!pause.is_zero()).then_some(pause)
 }
 
@@ -63,7 +63,7 @@ mod tests {
         };
         change(&mut reply);
         let now = "2026-01-02T03:04:00Z".parse().unwrap();
-        pause(&reply, now).map(|pause| pause.as_secs())
+        pause(&reply, now, Duration::from_secs(330)).map(|pause| pause.as_secs())
     }
 
     fn text(text: &str) -> String {
@@ -75,6 +75,8 @@ mod tests {
         assert_eq!(of(200, |_| ()), None);
         assert_eq!(of(429, |_| ()), Some(30));
         assert_eq!(of(429, |r| r.retry_after = Some(text("7"))), Some(7));
+        assert_eq!(of(503, |r| r.retry_after = Some(text("7"))), Some(7));
+        assert_eq!(of(503, |_| ()), None);
         assert_eq!(of(429, |r| r.retry_after = Some(text("0"))), Some(1));
         let date = "Fri, 02 Jan 2026 03:05:00 GMT";
         assert_eq!(of(429, |r| r.retry_after = Some(text(date))), Some(60));

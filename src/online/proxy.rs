@@ -1,6 +1,6 @@
 //! The proxy that stands between.
 
-use std::{env, fmt};
+use std::{env, ffi::OsString, fmt};
 
 use super::Error;
 
@@ -19,10 +19,12 @@ impl Proxy {
     /// The proxy that `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY` names, in capitals or small letters, with the
     /// exceptions of `NO_PROXY`. One that can't be used (SOCKS, or no URL) is refused by [`Client::new`](super::Client).
     pub fn of_environment() -> Option<Self> {
-        match ureq::Proxy::try_from_env() {
-            Some(proxy) => Some(Self::of(proxy)),
-            None => is_named().then_some(Self(Kind::Unusable)),
-        }
+        // ureq goes past one that it can't read to the next.
+        let is_readable = first_named()?
+            .into_string()
+            .is_ok_and(|url| ureq::Proxy::new(&url).is_ok());
+        let proxy = ureq::Proxy::try_from_env().filter(|_| is_readable);
+        Some(proxy.map_or(Self(Kind::Unusable), Self::of))
     }
 
     /// A proxy at a URL of http or https, or at `host:port`.
@@ -58,11 +60,12 @@ impl fmt::Debug for Proxy {
     }
 }
 
-fn is_named() -> bool {
+/// What the environment names first, in the order that ureq looks.
+fn first_named() -> Option<OsString> {
     ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"]
         .into_iter()
         .flat_map(|name| [name.to_owned(), name.to_ascii_lowercase()])
-        .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
+        .find_map(|name| env::var_os(name).filter(|value| !value.is_empty()))
 }
 
 #[cfg(test)]

@@ -34,6 +34,17 @@ impl Reply {
         matches!(self.status, 300..=399)
     }
 
+    /// Whether the host wants to be asked later: it limits how often, or says when it will be back.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.status == 429 || (self.status == 503 && self.retry_after.is_some())
+    }
+
+    /// Whether something before the server says that the server doesn't answer, as while it is started anew. 52x are
+    /// Cloudflare's.
+    pub(super) fn is_of_gateway(&self) -> bool {
+        matches!(self.status, 502..=504 | 520..=530) && !self.is_refusal()
+    }
+
     pub(super) fn label(&self) -> Label {
         let Some(text) = &self.content_type else {
             return Label::Missing;

@@ -335,7 +335,7 @@ fn the_rest_of_a_host_is_told_of_it_alone_and_of_its_own_instances() {
         };
         let search = Job {
             origin: web.clone(),
-            ..Job::finding(vec![question]).unwrap()
+            ..Job::finding(vec![question], None).unwrap()
         };
         desk.put(search, now, &mut messages);
     }

@@ -141,31 +141,32 @@ impl<E, F: FnMut(Event<'_>) -> Result<(), E>> Listener<'_, F> {
     }
 }
 
-/// Puts all questions on the desk: those with an address of their own, and those whose instance's host is to be found.
+/// Puts all questions on the desk, those of one instance (and of one address, where records have one) together: its host
+/// is found out once.
 fn fill(desk: &mut Desk, questions: Vec<Question>) -> Vec<Message> {
     let (now, mut messages) = (Instant::now(), Vec::new());
-    let mut instances: Vec<Vec<Question>> = Vec::new();
-    let mut places: HashMap<Domain, usize> = HashMap::new();
+    let mut searches: Vec<(Option<Origin>, Vec<Question>)> = Vec::new();
+    let mut places: HashMap<(Domain, Option<Origin>), usize> = HashMap::new();
     for question in questions {
-        let Some(base_url) = &question.base_url else {
-            let place = *places
-                .entry(question.instance.clone())
-                .or_insert(instances.len());
-            match instances.get_mut(place) {
-                Some(others) => others.push(question),
-                None => instances.push(vec![question]),
-            }
-            continue;
-        };
-        match Origin::of_base_url(base_url) {
-            Ok(origin) => desk.put(Job::asking(question, origin), now, &mut messages),
+        let named = question.base_url.as_deref().map(Origin::of_base_url);
+        let named = match named.transpose() {
+            Ok(named) => named,
             Err(detail) => {
                 let outcome = Unanswered::new(Why::NotUnderstood, detail).into();
                 messages.push(Message::Asked(Box::new(question), Box::new(outcome)));
+                continue;
             }
+        };
+        let place = *places
+            .entry((question.instance.clone(), named.clone()))
+            .or_insert(searches.len());
+        match searches.get_mut(place) {
+            Some((_, others)) => others.push(question),
+            None => searches.push((named, vec![question])),
         }
     }
-    for job in instances.into_iter().filter_map(Job::finding) {
+    let jobs = searches.into_iter();
+    for job in jobs.filter_map(|(named, questions)| Job::finding(questions, named)) {
         desk.put(job, now, &mut messages);
     }
     messages
@@ -254,7 +255,7 @@ impl Office<'_> {
             pause: reply
                 .as_ref()
                 .ok()
-                .and_then(|reply| pause::pause(reply, at)),
+                .and_then(|reply| pause::pause(reply, at, self.client.most_wait)),
             turn: job.heard(reply.as_ref().map_err(Clone::clone), at),
         }
     }
@@ -284,3 +285,87 @@ const SAYS_NO_SUCH_HOST_ONLINE_ONLY: bool = cfg!(target_os = "linux");
 const MOST_THREADS: usize = 32;
 /// Answers that may wait for the one who listens.
 const MESSAGES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, net::TcpListener, time::Duration};
+
+    use crate::{
+        model::{TokenId, User, Verdict},
+        online::Settings,
+        progress::Silent,
+    };
+
+    use super::*;
+
+    fn question(number: u8, instance: &str, base_url: Option<String>) -> Question {
+        Question {
+            id: TokenId([number; 16]),
+            instance: Domain::stored(instance),
+            base_url,
+            user: User::Unknown,
+            app_names: Vec::new(),
+            app_id: None,
+            access_token: "token".into(),
+        }
+    }
+
+    /// A name that getaddrinfo refuses without asking anybody: its label is too long.
+    fn nowhere(number: u8) -> Question {
+        question(number, &("a".repeat(64) + &number.to_string()), None)
+    }
+
+    fn ask(questions: Vec<Question>) -> Vec<Asked> {
+        let client = Client::new(&Settings {
+            ca_file: None,
+            timeout: Duration::from_secs(10),
+            most_wait: Duration::ZERO,
+            proxy: None,
+        });
+        let mut answers = Vec::new();
+        let asked = verify(
+            &client.unwrap(),
+            questions,
+            &Timestamp::now,
+            &Silent,
+            |event| {
+                if let Event::Asked(question, asked) = event {
+                    answers.push((question.id, asked));
+                }
+                Ok::<(), Infallible>(())
+            },
+        );
+        let Ok(()) = asked;
+        answers.sort_by_key(|(id, _)| *id);
+        answers.into_iter().map(|(_, asked)| asked).collect()
+    }
+
+    fn is_gone(asked: &Asked) -> bool {
+        matches!(asked, Asked::Answered(answer) if answer.verdict == Verdict::InstanceGone)
+    }
+
+    fn is_offline(asked: &Asked) -> bool {
+        matches!(asked, Asked::Unanswered(why) if why.detail.contains("may be offline"))
+    }
+
+    #[test]
+    fn no_such_host_is_believed_where_something_was_reached() {
+        // A port where nobody listens: it is the host that refuses.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+        let refusing = question(2, "m.example", Some(free.unwrap().to_string()));
+        let asked = ask(vec![nowhere(1), refusing, nowhere(3)]);
+        assert!(is_gone(&asked[0]) && is_gone(&asked[2]), "{asked:?}");
+        assert!(matches!(&asked[1], Asked::Unanswered(why) if why.detail.contains("refuses")));
+
+        let asked = ask(vec![nowhere(1), nowhere(2)]);
+        assert!(asked.iter().all(is_offline), "{asked:?}");
+        // A single one: on Linux it was a name server that said so.
+        let asked = ask(vec![nowhere(1)]);
+        let expected = if cfg!(target_os = "linux") {
+            is_gone
+        } else {
+            is_offline
+        };
+        assert!(expected(&asked[0]), "{asked:?}");
+    }
+}

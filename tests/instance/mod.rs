@@ -41,8 +41,8 @@ pub(crate) struct Behaviour {
     pub(crate) certificate: fn(&str) -> Certificate,
     /// Hosts that CONNECT is refused to, with 502.
     pub(crate) refused: Vec<String>,
-    /// Whether every host says at `/api/v2/instance` that it is an instance, where `reply` doesn't know that path (404 in
-    /// JSON).
+    /// Whether every host says at `/api/v2/instance` that it is the instance of its name, where `reply` doesn't know that
+    /// path (404 in JSON). By its address it is `m.example`.
     pub(crate) is_instance: bool,
 }
 
@@ -62,7 +62,11 @@ impl Behaviour {
         let is_json = headers.any(|(_, value)| value.starts_with("application/json"));
         let is_unknown = reply.status == 404 && is_json;
         if self.is_instance && is_unknown && request.path() == "/api/v2/instance" {
-            return Reply::json(200, &format!(r#"{{"domain":"{}"}}"#, request.host));
+            let domain = match request.host.parse::<SocketAddr>() {
+                Ok(_) => "m.example",
+                Err(_) => &request.host,
+            };
+            return Reply::json(200, &format!(r#"{{"domain":"{domain}"}}"#));
         }
         reply
     }

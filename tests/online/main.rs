@@ -26,7 +26,7 @@ use tuskvault::{
     progress::Silent,
 };
 
-use instance::{Reply, Request, Server};
+use instance::{Behaviour, Reply, Request, Server};
 
 /// Settings that trust the server and reach it at its own address.
 fn direct(server: &Server) -> Settings {
@@ -149,6 +149,14 @@ fn why(asked: &Asked) -> Why {
 
 const ACCOUNT: &str = "/api/v1/accounts/verify_credentials";
 const APP: &str = "/api/v1/apps/verify_credentials";
+
+/// An instance that answers this about tokens.
+fn api(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Behaviour {
+    Behaviour::new(move |request| match request.path() {
+        ACCOUNT | APP => reply(request),
+        _ => Reply::json(404, "{}"),
+    })
+}
 
 /// An instance without WEB_DOMAIN, whose every token is alice's and works.
 fn plain(request: &Request) -> Reply {

@@ -1,7 +1,7 @@
 //! Which host is asked, and that no other one gets a token.
 
 use super::*;
-use instance::{Behaviour, Way};
+use instance::Way;
 
 const HOST_META: &str = "/.well-known/host-meta";
 const WEBFINGER: &str = "/.well-known/webfinger";
@@ -187,11 +187,11 @@ fn no_redirect_is_followed_with_a_token() {
             "somewhere".to_owned(),
         ),
     ] {
-        let server = Server::start(Behaviour::new(move |_| Reply::redirect(&location)));
+        let server = Server::start(api(move |_| Reply::redirect(&location)));
         let unanswered = unanswered(ask(&direct(&server), question_at(&server)));
         assert_eq!(unanswered.why, Why::Redirected);
         assert!(unanswered.detail.contains(&shown), "{}", unanswered.detail);
-        assert_eq!(server.requests().len(), 1);
+        assert_eq!(server.with_token().len(), 1);
     }
     assert!(listener.requests().is_empty());
 }
@@ -212,14 +212,128 @@ fn an_address_of_the_records_own_is_used_if_it_is_https() {
         Verdict::Works
     );
     assert_eq!(verdict(&at(authority.clone())), Verdict::Works);
-    // Nothing but the two questions: no search.
-    assert_eq!(server.requests().len(), 2);
+    // It was asked whose it is, and nothing else was.
+    assert_eq!(server.with_token().len(), 2);
+    assert_eq!(server.requests().len(), 4);
 
     let plain = unanswered(at(format!("http://{authority}")));
     assert!(plain.detail.contains("not HTTPS"), "{}", plain.detail);
     let password = unanswered(at(format!("https://alice:hunter2@{authority}")));
     assert!(!password.detail.contains("hunter2"), "{}", password.detail);
-    assert_eq!(server.requests().len(), 2);
+    assert_eq!(server.requests().len(), 4);
+}
+
+/// Asks about a token of `m.example` whose record says that its API is at `other.example`.
+fn asked_at_other(answers: fn(&Request) -> Option<Reply>) -> (Asked, Server) {
+    let server = Server::start(Behaviour {
+        is_instance: false,
+        ..Behaviour::new(move |r| answers(r).unwrap_or_else(|| plain(r)))
+    });
+    let question = Question {
+        base_url: Some("https://other.example/".to_owned()),
+        ..question(1, "m.example")
+    };
+    (ask(&through(&server), question), server)
+}
+
+#[test]
+fn an_address_of_somebody_else_gets_no_token() {
+    // An address that has nothing to do with it, as in the settings of a bot.
+    for of_other in [
+        (|_| Reply::html(200)) as fn(&Request) -> Reply,
+        |r| match r.path() {
+            "/api/v2/instance" => Reply::json(200, r#"{"domain":"other.example"}"#),
+            _ => plain(r),
+        },
+        // It does not say whose it is, and it was not the instance that named it.
+        |r| match r.path() {
+            path if path.starts_with("/api") => Reply::sample("no-user-limited"),
+            _ => plain(r),
+        },
+    ] {
+        let server = Server::start(Behaviour::new(move |r| match r.host.as_str() {
+            "other.example" => of_other(r),
+            _ => plain(r),
+        }));
+        let question = Question {
+            base_url: Some("https://other.example/".to_owned()),
+            ..question(1, "m.example")
+        };
+        // The instance's own host is asked then.
+        assert_eq!(verdict(&ask(&through(&server), question)), Verdict::Works);
+        assert_eq!(sent_to(&server), ["m.example"]);
+        assert!(server.has_arrived("", "other.example"));
+    }
+}
+
+#[test]
+fn an_address_that_says_whose_it_is_is_asked() {
+    for (answers, host) in [
+        (
+            (|r: &Request| match (r.host.as_str(), r.path()) {
+                ("other.example", "/api/v1/instance") => {
+                    Some(Reply::json(200, r#"{"uri":"https://m.example"}"#))
+                }
+                _ => None,
+            }) as fn(&Request) -> Option<Reply>,
+            "other.example",
+        ),
+        // GoToSocial with a host of its own.
+        (
+            |r| match (r.host.as_str(), r.path()) {
+                ("other.example", "/api/v2/instance") => Some(Reply::json(
+                    200,
+                    r#"{"domain":"other.example","account_domain":"m.example"}"#,
+                )),
+                _ => None,
+            },
+            "other.example",
+        ),
+        // One that tells nothing to strangers, where the instance names it.
+        (
+            |r| match (r.host.as_str(), r.path()) {
+                ("m.example", HOST_META) => Some(xrd("other.example")),
+                ("other.example", "/api/v2/instance" | "/api/v1/instance") => {
+                    Some(Reply::sample("no-user-limited"))
+                }
+                _ => None,
+            },
+            "other.example",
+        ),
+    ] {
+        let (asked, server) = asked_at_other(answers);
+        assert_eq!(verdict(&asked), Verdict::Works);
+        assert_eq!(sent_to(&server), [host]);
+    }
+}
+
+#[test]
+fn the_own_address_of_an_instance_that_moved_is_searched_for() {
+    let server = Server::start(Behaviour::new(|r| match (r.host.as_str(), r.path()) {
+        ("m.example", HOST_META) => xrd(WEB),
+        ("m.example", _) => Reply::html(404),
+        (WEB, "/api/v2/instance") => Reply::sample("instance-v2"),
+        _ => plain(r),
+    }));
+    let question = Question {
+        base_url: Some("https://m.example".to_owned()),
+        ..question(1, "m.example")
+    };
+    assert_eq!(verdict(&ask(&through(&server), question)), Verdict::Works);
+    assert_eq!(sent_to(&server), [WEB]);
+}
+
+#[test]
+fn a_host_that_is_redirected_to_names_nobody_else() {
+    let (asked, server) = asked(|r| match (r.host.as_str(), r.path()) {
+        ("m.example", HOST_META) => Some(Reply::redirect(
+            "https://between.example/.well-known/host-meta",
+        )),
+        ("between.example", HOST_META) => Some(xrd(WEB)),
+        _ => None,
+    });
+    assert_eq!(why(&asked), Why::Redirected);
+    assert!(server.with_token().is_empty());
 }
 
 #[test]
@@ -258,7 +372,7 @@ fn an_instance_is_searched_for_once() {
 #[test]
 fn a_search_that_fails_sends_no_token() {
     let (asked, server) = asked(|r| (r.path() == HOST_META).then(|| Reply::html(503)));
-    assert_eq!(why(&asked), Why::NotUnderstood);
+    assert_eq!(why(&asked), Why::Unreachable);
     assert!(server.with_token().is_empty());
 
     let server = Server::start(Behaviour {
@@ -336,7 +450,10 @@ fn a_web_site_in_front_gets_no_token_though_the_first_user_is_gone() {
 
 #[test]
 fn where_nothing_is_an_instance_no_token_arrives() {
-    let server = Server::start(Behaviour::new(site));
+    let server = Server::start(Behaviour::new(|r| match r.path() {
+        "/" => Reply::html(200),
+        _ => site(r),
+    }));
     let questions = vec![named(1, "gone"), named(2, "lost")];
     for asked in ask_all(&through(&server), questions).asked {
         let found = answered(asked);
@@ -346,15 +463,21 @@ fn where_nothing_is_an_instance_no_token_arrives() {
     }
     assert!(!server.has_arrived("token-of", "") && server.has_arrived("acct:lost@", ""));
     // What may be a fault is no verdict, and gets no token, either.
-    let server = Server::start(Behaviour {
-        is_instance: false,
-        ..Behaviour::new(plain)
-    });
-    let unanswered = unanswered(ask(&through(&server), question(1, "m.example")));
-    assert_eq!(unanswered.why, Why::NotUnderstood);
-    let detail = unanswered.detail;
-    assert!(detail.contains("as an instance does"), "{detail}");
-    assert!(!server.has_arrived("token-of", ""));
+    for reply in [
+        Reply::json(404, "{}"),
+        // Traefik's, while a container is started anew.
+        Reply::text(404, "text/plain", "404 page not found"),
+    ] {
+        let server = Server::start(Behaviour {
+            is_instance: false,
+            ..Behaviour::new(move |_| reply.clone())
+        });
+        let unanswered = unanswered(ask(&through(&server), question(1, "m.example")));
+        assert_eq!(unanswered.why, Why::NotUnderstood);
+        let detail = unanswered.detail;
+        assert!(detail.contains("as an instance does"), "{detail}");
+        assert!(!server.has_arrived("token-of", ""));
+    }
 }
 
 #[test]
@@ -379,25 +502,29 @@ fn a_web_site_that_names_itself_gets_no_token() {
 #[test]
 fn an_instance_that_tells_nothing_to_strangers_is_asked() {
     const INSTANCE: [&str; 2] = ["/api/v2/instance", "/api/v1/instance"];
-    for status in [401, 403] {
-        // Under its own name, and under another one that it names.
-        for host in ["m.example", WEB] {
-            let server = Server::start(Behaviour::new(move |r| match r.path() {
-                HOST_META => xrd(host),
-                path if INSTANCE.contains(&path) && r.host == host => Reply {
-                    status,
-                    ..Reply::sample("no-user-limited")
-                },
-                ACCOUNT if r.host != host => Reply::html(404),
-                _ => plain(r),
-            }));
-            let asked = ask(&through(&server), question(1, "m.example"));
-            assert_eq!(verdict(&asked), Verdict::Works, "{status} {host}");
-            assert_eq!(sent_to(&server), [host]);
-        }
+    // Under its own name, and under another one that it names.
+    for host in ["m.example", WEB] {
+        let server = Server::start(Behaviour::new(move |r| match r.path() {
+            HOST_META => xrd(host),
+            path if INSTANCE.contains(&path) && r.host == host => Reply::sample("no-user-limited"),
+            ACCOUNT if r.host != host => Reply::html(404),
+            _ => plain(r),
+        }));
+        let asked = ask(&through(&server), question(1, "m.example"));
+        assert_eq!(verdict(&asked), Verdict::Works, "{host}");
+        assert_eq!(sent_to(&server), [host]);
     }
-    // A password that a site wants is no instance's.
-    let (asked, server) = asked(|r| INSTANCE.contains(&r.path()).then(|| Reply::html(401)));
-    assert_eq!(why(&asked), Why::NotUnderstood);
-    assert!(server.with_token().is_empty());
+    // A password that a site wants is no instance's, nor is a gateway's word.
+    for refusal in [
+        (|r| INSTANCE.contains(&r.path()).then(|| Reply::html(401)))
+            as fn(&Request) -> Option<Reply>,
+        |r| {
+            let forbidden = || Reply::json(403, r#"{"message":"Missing Authentication Token"}"#);
+            INSTANCE.contains(&r.path()).then(forbidden)
+        },
+    ] {
+        let (asked, server) = asked(refusal);
+        assert_eq!(why(&asked), Why::NotUnderstood);
+        assert!(server.with_token().is_empty());
+    }
 }

@@ -1,14 +1,12 @@
 //! What Mastodon's answers come to: every sample, over the wire.
 
 use super::*;
-use instance::Behaviour;
 
 /// A server that answers with these samples about accounts and apps.
 fn serving(account: &'static str, app: &'static str) -> Server {
-    Server::start(Behaviour::new(move |request| match request.path() {
+    Server::start(api(move |request| match request.path() {
         ACCOUNT => Reply::sample(account),
-        APP => Reply::sample(app),
-        other => panic!("{other}"),
+        _ => Reply::sample(app),
     }))
 }
 
@@ -19,7 +17,8 @@ fn asked(account: &'static str, app: &'static str, change: impl FnOnce(&mut Ques
     let mut settings = direct(&server);
     settings.most_wait = Duration::ZERO;
     let asked = ask(&settings, question);
-    for request in server.requests() {
+    let requests = server.requests().into_iter();
+    for request in requests.filter(|request| request.path() != "/api/v2/instance") {
         assert_eq!(request.method, "GET");
         assert!(request.target.ends_with("?lang=en"), "{}", request.target);
         assert_eq!(request.token(), Some("token-of-1"));
@@ -148,14 +147,39 @@ fn a_token_that_has_no_user_is_asked_for_its_app() {
 }
 
 #[test]
+fn limited_federation_says_nothing_about_applications_and_that_a_user_is_unknown() {
+    let both = |user: User| {
+        asked("no-user-limited", "no-user-limited", |question| {
+            question.user = user;
+        })
+    };
+    let alice = User::Named("alice".to_owned());
+    assert_eq!(verdict(&both(alice)), Verdict::Unknown);
+    for user in [User::Application, User::Unknown] {
+        let unanswered = unanswered(both(user));
+        assert_eq!(unanswered.why, Why::NotUnderstood);
+        let detail = unanswered.detail;
+        assert!(detail.contains("limited federation"), "{detail}");
+    }
+    let lives = asked("scope-missing", "no-user-limited", |_| ());
+    assert_eq!(verdict(&lives), Verdict::LacksScope);
+}
+
+#[test]
 fn an_instance_without_answers_about_apps_is_asked_about_the_account() {
-    let server = Server::start(Behaviour::new(|request| match request.path() {
-        ACCOUNT => Reply::sample("no-user"),
-        _ => Reply::html(404),
-    }));
-    let mut question = question_at(&server);
-    question.user = User::Application;
-    assert_eq!(verdict(&ask(&direct(&server), question)), Verdict::Works);
+    let on = |account: &'static str, app: fn() -> Reply| {
+        let server = Server::start(api(move |request| match request.path() {
+            ACCOUNT => Reply::sample(account),
+            _ => app(),
+        }));
+        let mut question = question_at(&server);
+        question.user = User::Application;
+        ask(&direct(&server), question)
+    };
+    let missing = || Reply::json(404, "{}");
+    assert_eq!(verdict(&on("no-user", missing)), Verdict::Works);
+    // Under limited federation an unknown token is told the same.
+    assert_eq!(why(&on("no-user-limited", missing)), Why::NotUnderstood);
 }
 
 #[test]
@@ -166,13 +190,19 @@ fn a_limit_is_no_verdict() {
 
 #[test]
 fn a_token_that_comes_back_is_taken_out() {
-    let server = Server::start(Behaviour::new(|request| {
+    let server = Server::start(api(|request| {
         let token = request.token().unwrap().to_uppercase();
-        Reply::json(401, &format!(r#"{{"error":"{token} expired, {token}!"}}"#))
+        Reply::json(
+            401,
+            &format!(r#"{{"error":"access token expired: {token}, {token}!"}}"#),
+        )
     }));
     let found = answered(ask(&direct(&server), question_at(&server)));
     assert_eq!(found.verdict, Verdict::Expired);
-    assert_eq!(found.words.unwrap(), "[token] expired, [token]!");
+    assert_eq!(
+        found.words.unwrap(),
+        "access token expired: [token], [token]!"
+    );
 }
 
 #[test]
