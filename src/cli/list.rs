@@ -21,7 +21,7 @@ pub(crate) fn run(session: &Session<'_>, args: &List) -> Result<Exit, Failure> {
     let query = Query {
         selector: args.selector.as_ref().unwrap_or(&everything),
         at,
-        all: args.all,
+        all: args.all || args.broken || args.verified_before.is_some(),
     };
     let wanted = Wanted::new(session, args, &vault)?;
     let (mut named, mut seen) = (0_u64, 0_u64);
@@ -65,6 +65,7 @@ pub(crate) fn run(session: &Session<'_>, args: &List) -> Result<Exit, Failure> {
 struct Wanted {
     verified_before: Option<Moment>,
     broken: bool,
+    all: bool,
 }
 
 impl Wanted {
@@ -74,13 +75,16 @@ impl Wanted {
         Ok(Self {
             verified_before: before,
             broken: args.broken,
+            all: args.all,
         })
     }
 
     fn takes(&self, record: &Record) -> bool {
         let answer = record.verified.as_ref();
         let is_old = |before| answer.is_none_or(|answer| Moment::from(answer.at) < before);
-        self.verified_before.is_none_or(is_old)
+        // Those that `verify` asks about.
+        (self.all || record.status.may_work())
+            && self.verified_before.is_none_or(is_old)
             && (!self.broken || answer.is_some_and(|answer| !answer.verdict.is_good()))
     }
 }

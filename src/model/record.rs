@@ -89,6 +89,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// Whether the token may still work at its instance: what is merely gone from its source often does.
+    pub fn may_work(self) -> bool {
+        matches!(self, Self::Active | Self::Gone)
+    }
+
     /// The word used in JSON and tables.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -163,7 +163,7 @@ fn in_json_each_answer_is_an_object_as_it_comes() {
     assert_eq!(alice["verified"]["account"]["username"], "alice");
     assert_eq!(alice["unanswered"], Value::Null);
     assert_eq!(bob["verified"], Value::Null);
-    assert_eq!(bob["unanswered"]["why"], "not_understood");
+    assert_eq!(bob["unanswered"]["why"], "unreachable");
     assert_eq!(bob["id"], home.json(&["show", "bob@m.example"])[0]["id"]);
 }
 
@@ -276,6 +276,45 @@ fn a_whole_instance_is_asked_about_only_by_name() {
             .iter()
             .all(|seen| seen.starts_with("m.example /api/v1/"))
     );
+}
+
+#[test]
+fn tokens_of_many_people_are_asked_about_only_by_name() {
+    let server = Server::start(Behaviour::new(|request| match request.path() {
+        ACCOUNT => Reply::sample("token-revoked"),
+        _ => Reply::json(404, "{}"),
+    }));
+    let users: Vec<String> = (0..11).map(|n| format!("user{n}")).collect();
+    let users = users.iter().map(String::as_str);
+    let tokens: Vec<(&str, &str)> = users.map(|user| (user, user)).collect();
+    // What a person may have.
+    ask(&home(&tokens[..10]), &server, &["verify"]).exits(9);
+    let asked = server.with_token().len();
+    let home = home(&tokens);
+    ask(&home, &server, &["verify"])
+        .exits(2)
+        .says("everybody at m.example");
+    assert_eq!(server.with_token().len(), asked);
+    ask(&home, &server, &["verify", "*@m.example"])
+        .exits(9)
+        .says("asking counts as use");
+}
+
+#[test]
+fn what_is_gone_from_its_app_is_asked_about_and_listed_as_broken() {
+    let server = server();
+    let home = home(&[]);
+    for token in ["token-revoked", "account-ok"] {
+        home.write("bot/.env", ENV.replace("old", token));
+        home.run(&["import", "dotenv", "--path", "bot/.env"]).ok();
+    }
+    assert_eq!(texts(&home.json(&["list"]), "status"), ["active"]);
+    ask(&home, &server, &["verify"]).exits(9).prints("revoked");
+    let broken = home.json(&["list", "--broken"]);
+    assert_eq!(texts(&broken, "status"), ["gone"]);
+    let mut old = home.json(&["list", "--verified-before", "now"]);
+    old.sort_by_key(|record| record["status"].to_string());
+    assert_eq!(texts(&old, "status"), ["active", "gone"]);
 }
 
 #[test]

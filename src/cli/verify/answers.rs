@@ -110,6 +110,8 @@ impl<'s> Answers<'s> {
         let (question, asked) = match event {
             Event::Asked(question, asked) => (question, asked),
             Event::Waits { host, secs } => {
+                // Nothing may come for as long.
+                drop(self.keep());
                 self.session.output.note(&format!(
                     "{host} asks to be asked less often: going on there in {secs} s"
                 ));

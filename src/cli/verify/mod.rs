@@ -6,11 +6,14 @@
 mod answers;
 mod tell;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tuskvault::{
     crypto::Credentials,
-    model::{Domain, Record, Selector, Status},
+    model::{Domain, Record, Selector, User},
     online::{self, Proxy, Question, Settings},
     storage::Access,
     vault::Query,
@@ -39,8 +42,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Verify) -> Result<Exit, Failure>
     };
     let mut records = session.records(&vault, &query)?;
     // What is gone from its app may work all the same: this is how a person finds out.
-    let may_work = |record: &Record| matches!(record.status, Status::Active | Status::Gone);
-    records.retain(|record| args.all || may_work(record));
+    records.retain(|record| args.all || record.status.may_work());
     if records.is_empty() {
         return match &args.selector {
             Some(selector) => Err(session.no_match(&vault, selector, &query)?),
@@ -51,12 +53,12 @@ pub(crate) fn run(session: &Session<'_>, args: &Verify) -> Result<Exit, Failure>
         };
     }
     drop(vault);
-    if let Some(instance) = of_servers(&records).1.first()
+    if let Some(instance) = whole_instances(&records).iter().next()
         && args.selector.is_none()
         && !args.all
     {
         return Err(Failure::usage(format!(
-            "the vault holds tokens from the database of {instance}: asking about them counts as use of each"
+            "the vault holds the tokens of everybody at {instance}: asking about them counts as use of each"
         ))
         .hint(format!(
             "name what to ask about, as in `tuskvault verify alice@{instance}` or `tuskvault verify '*@{instance}'`; `--all` asks \
@@ -104,12 +106,14 @@ fn ask(
         session.output.would(&what)?;
         return Ok(Exit::Done);
     }
-    let (of_servers, names) = of_servers(&records);
-    if of_servers > 1 {
-        let names: Vec<&str> = names.iter().map(Domain::as_str).collect();
+    let whole = whole_instances(&records);
+    let of_whole = records.iter().filter(|r| whole.contains(&r.instance));
+    let of_whole = of_whole.count() as u64;
+    if of_whole > 1 {
+        let names: Vec<&str> = whole.iter().map(Domain::as_str).collect();
         session.output.note(&format!(
             "asking counts as use: that each of {} of {} was used, and its user there, will be noted there as of today",
-            plural(of_servers, "token"),
+            plural(of_whole, "token"),
             names.join(", "),
         ));
     }
@@ -151,22 +155,27 @@ pub(crate) fn after_restore(
     }
 }
 
-/// How many of the records come from a server's own database, and which instances these are.
-fn of_servers(records: &[Record]) -> (u64, BTreeSet<Domain>) {
-    let mut instances = BTreeSet::new();
-    let mut count = 0;
+/// The instances of which the records are everybody's, and not one person's: they come from the server's database, or
+/// from so many users that they once did.
+fn whole_instances(records: &[Record]) -> BTreeSet<Domain> {
+    let mut users: BTreeMap<&Domain, BTreeSet<&User>> = BTreeMap::new();
     for record in records {
-        let sources = record.sightings.iter().map(|sighting| &sighting.source);
-        let of_servers = sources.filter_map(|source| source.instance.as_ref());
-        let before = count;
-        for instance in of_servers {
-            count = before + 1;
-            if !instances.contains(instance) {
-                instances.insert(instance.clone());
-            }
+        users
+            .entry(&record.instance)
+            .or_default()
+            .insert(&record.user);
+    }
+    let many = users
+        .into_iter()
+        .filter(|(_, users)| users.len() > MOST_ACCOUNTS);
+    let mut whole: BTreeSet<Domain> = many.map(|(instance, _)| instance.clone()).collect();
+    let sightings = records.iter().flat_map(|record| &record.sightings);
+    for instance in sightings.filter_map(|sighting| sighting.source.instance.as_ref()) {
+        if !whole.contains(instance) {
+            whole.insert(instance.clone());
         }
     }
-    (count, instances)
+    whole
 }
 
 impl From<online::Error> for Failure {
@@ -175,6 +184,8 @@ impl From<online::Error> for Failure {
     }
 }
 
+/// More than a person has at one instance.
+const MOST_ACCOUNTS: usize = 10;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Mastodon counts requests over five minutes.
 const MOST_WAIT: Duration = Duration::from_secs(330);
