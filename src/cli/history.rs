@@ -125,7 +125,10 @@ fn story(record: &Record, events: &[Event], answers: &[Verification]) -> Vec<Str
 fn sentence(event: &Event) -> String {
     let what = match &event.kind {
         EventKind::Appeared => "first seen".to_owned(),
-        EventKind::Returned => "there again".to_owned(),
+        EventKind::Returned(changes) if changes.is_empty() => "there again".to_owned(),
+        EventKind::Returned(changes) => {
+            format!("there again: {}", sentences(changes, report::time))
+        }
         EventKind::Changed(changes) => sentences(changes, report::time),
         EventKind::Vanished => "not there any more".to_owned(),
     };
@@ -181,10 +184,7 @@ struct EventJson<'a> {
 impl<'a> EventJson<'a> {
     fn new(event: &'a Event) -> Self {
         let key = &event.source.key;
-        let changes = match &event.kind {
-            EventKind::Changed(changes) => changes.as_slice(),
-            _ => &[],
-        };
+        let changes = event.kind.changes();
         Self {
             at: event.at.timestamp(),
             event: event.kind.as_str(),

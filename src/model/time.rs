@@ -219,7 +219,9 @@ impl Form {
             Self::Run
         } else if begins_with_date && text.bytes().all(is_date) {
             Self::Date
-        } else if begins_with_date && !text.ends_with(|c: char| c.is_ascii_lowercase()) {
+        } else if begins_with_date
+            && (text.contains(':') || !text.ends_with(|c: char| c.is_ascii_lowercase()))
+        {
             Self::DateTime
         } else if digits > 0 && text.ends_with(|c: char| c.is_ascii_alphabetic()) {
             Self::Span
@@ -262,6 +264,7 @@ mod tests {
     fn every_form_of_the_manual_is_understood() {
         for (text, meant) in [
             ("2026-03-01T10:00:00Z", "2026-03-01T10:00:00Z"),
+            ("2026-03-01t10:00:00z", "2026-03-01T10:00:00Z"),
             ("2026-03-01T10:00:00+01:00", "2026-03-01T09:00:00Z"),
             ("2026-03-01", "2026-03-01T22:59:59.999999999Z"),
             ("2026-03-01 14:00", "2026-03-01T13:00:00Z"),

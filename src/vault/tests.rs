@@ -643,7 +643,7 @@ proptest! {
                     let text = token.record.access_token.expose();
                     prop_assert!(!token.events.is_empty(), "{} has a history", text);
                     let there = token.events.iter().fold(0, |there, event| match event.kind {
-                        EventKind::Appeared | EventKind::Returned => there + 1,
+                        EventKind::Appeared | EventKind::Returned(_) => there + 1,
                         EventKind::Changed(_) => there,
                         EventKind::Vanished => there - 1,
                     });

@@ -108,6 +108,50 @@ fn a_history_in_json_names_the_fields_and_where_the_token_is_kept() {
 }
 
 #[test]
+fn what_comes_back_otherwise_than_it_went_is_told_so() {
+    let home = Home::with_vault();
+    let config = |token: &str, scopes: &str, secret: &str| {
+        json!({"instance": "m.example", "username": "ada", "access_token": token, "scopes": scopes,
+            "client_id": "c1", "client_secret": secret})
+    };
+    for (day, contents) in [
+        ("01", config(TOKEN, "read", "hush1")),
+        ("02", config(NEW, "read", "hush1")),
+        ("03", config(TOKEN, "read write", "hush2")),
+        ("04", config(NEW, "read write", "hush2")),
+        ("05", config(TOKEN, "read write", "hush2")),
+    ] {
+        home.write("bot.json", contents.to_string());
+        let at = format!("2026-03-{day}T12:00:00Z");
+        home.run(&["import", "generic", "bot.json", "--at", &at])
+            .ok();
+    }
+    let key = "ada@m.example";
+    let told = home.json(&["history", key]).into_iter();
+    let told: Vec<Value> = told.map(|token| token["events"].clone()).collect();
+    let [one, _] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    let events = one.as_array().unwrap();
+    assert_eq!(
+        texts(events, "event"),
+        ["appeared", "vanished", "returned", "vanished", "returned"]
+    );
+    assert_eq!(
+        events[2]["fields"],
+        json!([
+            {"field": "scopes", "from": ["read"], "to": ["read", "write"]},
+            {"field": "app.client_secret"},
+        ])
+    );
+    assert_eq!(events[4]["fields"], json!([]));
+    let story = read(&home, &["history", key]);
+    let again = "    2026-03-03 13:00  there again: scopes \"read\" → \"read write\" (widened by \"write\"); client_secret of the \
+                 app changed (run 3, generic ~/bot.json)";
+    assert!(story.iter().any(|line| line == again), "{story:#?}");
+}
+
+#[test]
 fn diff_groups_by_instance_and_key_and_tells_an_app_once() {
     let home = home();
     assert_eq!(

@@ -1,6 +1,6 @@
 //! One key across all runs: every state that it had.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::model::{
     Moment, Record, RecordKey, Run, Selector, Source, SourceId, TokenId, Verification,
@@ -60,8 +60,8 @@ pub struct Event {
 pub enum EventKind {
     /// It is in this source for the first time.
     Appeared,
-    /// It is in this source again.
-    Returned,
+    /// It is in this source again; with what is different from when it was there last.
+    Returned(Vec<FieldChange>),
     /// Something about it, its app or its account changed.
     Changed(Vec<FieldChange>),
     /// It is in this source no more.
@@ -73,9 +73,17 @@ impl EventKind {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Appeared => "appeared",
-            Self::Returned => "returned",
+            Self::Returned(_) => "returned",
             Self::Changed(_) => "changed",
             Self::Vanished => "vanished",
+        }
+    }
+
+    /// What changed with it.
+    pub fn changes(&self) -> &[FieldChange] {
+        match self {
+            Self::Changed(changes) | Self::Returned(changes) => changes,
+            Self::Appeared | Self::Vanished => &[],
         }
     }
 }
@@ -129,53 +137,53 @@ fn kept(record: &Record, runs: &RunNumbers) -> Vec<Kept> {
 }
 
 fn events(q: &Questioner<'_, '_>, runs: &RunNumbers, id: TokenId) -> Result<Vec<Event>, Error> {
-    let mut events = Vec::new();
+    // A restored token has a new row, but it is not new in its source.
+    let mut of_source: BTreeMap<SourceId, Vec<Version<State>>> = BTreeMap::new();
     for place in q.reader.find(id)?.places {
-        let source_id = place.source;
-        let Some(source) = q.sources.by_id.get(&source_id) else {
+        let states = states(q.reader, place.source, &place.versions, q.at)?;
+        of_source.entry(place.source).or_default().extend(states);
+    }
+    let mut events = Vec::new();
+    for (id, mut states) in of_source {
+        let Some(source) = q.sources.by_id.get(&id) else {
             continue;
         };
-        let mut push = |at: Moment, kind| {
-            let run = runs.number(source_id, at);
-            events.push(Event {
-                at,
-                run,
-                source: source.clone(),
-                kind,
-            });
-        };
-        let states = states(q.reader, source_id, &place.versions, q.at)?;
-        let begins: BTreeSet<Moment> = states.iter().map(|state| state.since).collect();
-        let mut before: Option<Version<State>> = None;
-        for version in states {
-            match &before {
-                None => push(version.since, EventKind::Appeared),
-                Some(before) if before.until == Some(version.since) => {
-                    let changes = version.body.fields().since(&before.body.fields());
-                    if !changes.is_empty() {
-                        push(version.since, EventKind::Changed(changes));
-                    }
-                }
-                Some(_) => push(version.since, EventKind::Returned),
-            }
-            let ends = version.until.filter(|until| *until <= q.at);
-            before = Some(version);
-            if let Some(until) = ends
-                && !begins.contains(&until)
-            {
-                push(until, EventKind::Vanished);
-            }
-        }
+        states.sort_by_key(|state| state.since);
+        let found = found_out(&states, q.at).into_iter();
+        events.extend(found.map(|(at, kind)| Event {
+            at,
+            run: runs.number(id, at),
+            source: source.clone(),
+            kind,
+        }));
     }
-    events.sort_by(|a, b| a.at.cmp(&b.at).then(a.source.id.cmp(&b.source.id)));
-    // A restored token has a new row, but it is not new in its source.
-    let mut known = BTreeSet::new();
-    for event in &mut events {
-        if event.kind == EventKind::Appeared && !known.insert(event.source.id) {
-            event.kind = EventKind::Returned;
-        }
-    }
+    events.sort_by_key(|event| (event.at, event.source.id));
     Ok(events)
+}
+
+/// What runs of one source found out, in time order; `states` are in the order of their beginnings.
+fn found_out(states: &[Version<State>], at: Moment) -> Vec<(Moment, EventKind)> {
+    let mut found = Vec::new();
+    let mut before: Option<&Version<State>> = None;
+    // Until when it was there, without a gap.
+    let mut reach = Moment::MIN;
+    for state in states {
+        match before.map(|before| state.body.fields().since(&before.body.fields())) {
+            None => found.push((state.since, EventKind::Appeared)),
+            Some(changes) if reach < state.since => {
+                found.push((reach, EventKind::Vanished));
+                found.push((state.since, EventKind::Returned(changes)));
+            }
+            Some(changes) if changes.is_empty() => {}
+            Some(changes) => found.push((state.since, EventKind::Changed(changes))),
+        }
+        reach = reach.max(state.until.unwrap_or(Moment::MAX));
+        before = Some(state);
+    }
+    if before.is_some() && reach <= at {
+        found.push((reach, EventKind::Vanished));
+    }
+    found
 }
 
 /// The parts of a token, its app and its account in which a change is news.
