@@ -3,7 +3,7 @@
 mod asking;
 mod whole;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{
     ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
@@ -381,7 +381,7 @@ pub(crate) struct Export {
     pub(crate) format: Format,
     /// [USER@]INSTANCE[/APP] or tk_… [default: everything]
     pub(crate) selector: Option<Selector>,
-    /// Write to this new file (mode 0600)
+    /// Write to this new file (mode 0600); - is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// As it was then
@@ -396,6 +396,15 @@ pub(crate) struct Export {
     /// Every run, so that another vault gets the history too (json)
     #[arg(long, requires = "reveal")]
     pub(crate) history: bool,
+}
+
+impl Export {
+    /// The file to write; `None` is standard output.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.output
+            .as_deref()
+            .filter(|path| path.as_os_str() != "-")
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]

@@ -1,6 +1,9 @@
 //! `export`: records in another format.
 
-use std::io::Write;
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 use tuskvault::{
     connectors::{
@@ -64,9 +67,13 @@ pub(crate) fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Failure>
     if args.reveal {
         // Before anything is shown: what can't be noted isn't shown.
         let event = AuditEvent::Exported {
-            format: format_name(args.format).to_owned(),
+            format: format_name(args),
             selector: selector.to_string(),
-            records: count,
+            records: if args.history {
+                secrets(&vault)?
+            } else {
+                count
+            },
         };
         session.audit(&mut vault, &event)?;
     }
@@ -82,7 +89,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Failure>
         .hint("`export json` holds every record"));
     }
     target.finish()?;
-    if args.output.is_some() {
+    if args.file().is_some() {
         session
             .output
             .note(&format!("wrote {}", what(args, written)));
@@ -92,6 +99,21 @@ pub(crate) fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Failure>
     } else {
         Exit::Partial
     })
+}
+
+/// How many tokens leave with the whole history.
+fn secrets(vault: &Vault) -> Result<u64, Failure> {
+    let query = Query {
+        selector: &Selector::all(),
+        at: Moment::MAX,
+        all: true,
+    };
+    let mut tokens = 0;
+    vault.records::<vault::Error>(&query, |_| {
+        tokens += 1;
+        Ok(())
+    })?;
+    Ok(tokens)
 }
 
 /// How many records, or with `--history` runs, there are to write.
@@ -114,7 +136,7 @@ fn count(vault: &Vault, args: &Export, query: &Query<'_>) -> Result<u64, Failure
 /// "4 records to out.json".
 fn what(args: &Export, count: u64) -> String {
     let what = report::plural(count, if args.history { "run" } else { "record" });
-    match &args.output {
+    match args.file() {
         Some(path) => format!("{what} to {}", path.display()),
         None => format!("{what} to standard output"),
     }
@@ -225,17 +247,18 @@ enum Target<'s> {
 
 impl<'s> Target<'s> {
     fn new(session: &'s Session<'_>, args: &Export) -> Result<Self, Failure> {
-        let Some(path) = &args.output else {
+        let Some(path) = args.file() else {
             return Ok(Self::Standard(session));
         };
         if std::fs::symlink_metadata(path).is_ok() {
-            return Err(
-                Failure::new(Exit::Failed, format!("{} exists already", path.display()))
-                    .path(path)
-                    .hint("nothing was changed; name another file"),
-            );
+            return Err(Failure::new(
+                Exit::BadSource,
+                format!("{} exists already", path.display()),
+            )
+            .path(path)
+            .hint("nothing was changed; name another file"));
         }
-        let staged = Staged::beside(path).map_err(|error| Failure::file("create", path, &error))?;
+        let staged = Staged::beside(path).map_err(|error| cannot("create", path, &error))?;
         Ok(Self::File(staged))
     }
 
@@ -249,7 +272,7 @@ impl<'s> Target<'s> {
             Self::Standard(session) => session.output.raw(bytes),
             Self::File(staged) => {
                 let written = staged.file().write_all(bytes);
-                written.map_err(|error| Failure::file("write", staged.target(), &error))
+                written.map_err(|error| cannot("write", staged.target(), &error))
             }
         }
     }
@@ -261,17 +284,24 @@ impl<'s> Target<'s> {
                 let path = staged.target().to_owned();
                 staged
                     .publish_new()
-                    .map_err(|error| Failure::file("create", &path, &error))
+                    .map_err(|error| cannot("create", &path, &error))
             }
         }
     }
 }
 
-fn format_name(format: Format) -> &'static str {
-    match format {
+/// The target can't be written.
+fn cannot(doing: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::file(doing, path, error).with(Exit::BadSource)
+}
+
+fn format_name(args: &Export) -> String {
+    let name = match args.format {
+        Format::Json if args.history => "json with history",
         Format::Json => "json",
         Format::Csv => "csv",
         Format::Dotenv => "dotenv",
         Format::Rails => "rails",
-    }
+    };
+    name.to_owned()
 }

@@ -181,7 +181,13 @@ fn open(
 ) -> Result<Other, Failure> {
     let lock = || {
         let wait = Duration::from_secs(session.global.lock_timeout);
-        LockedVault::open(file, Access::Read, wait)
+        LockedVault::open(file, Access::Read, wait).map_err(|error| match &error {
+            storage::Error::Missing { .. } | storage::Error::NotAVault { .. } => {
+                let hint = "`merge` takes the files of other vaults";
+                Failure::from(error).with(Exit::BadSource).hint(hint)
+            }
+            _ => Failure::from(error),
+        })
     };
     let vault = match given {
         Some(credentials) => Vault::unlock(lock()?, credentials)?,

@@ -161,15 +161,32 @@ fn tokens_in_one_source_and_those_that_cannot_be_revoked_are_named() {
     assert_eq!(tokens["one_source"], 4);
     assert_eq!(tokens["no_app_secret"], 1);
     let ran = home.run(&["audit"]).ok();
-    let sections: Vec<&str> = ran.out.split("\n  ").collect();
-    let at = |text: &str| {
-        sections
-            .iter()
-            .position(|line| line.contains(text))
-            .unwrap()
-    };
-    assert!(at("4 active, and in one source alone") < at("b_orges@fosstodon.example/toot"));
-    assert!(at("1 active, and the app's secret is not known") < sections.len());
+    let (backups, findings) = ran
+        .out
+        .split_once("4 active, and in one source alone")
+        .unwrap();
+    let (one_source, others) = findings
+        .split_once("1 active, and the app's secret is not known")
+        .unwrap();
+    let names = |text: &str, name: &str| text.contains(name);
+    assert!(names(one_source, "b_orges@fosstodon.example/toot"));
+    assert!(!names(one_source, " ada@mastodon.example") && names(others, "?@social.example"));
+    // Of each token, the one in two sources too, when it was backed up and from where.
+    let of_ada = backups.split("ada@mastodon.example/toot  active\n").nth(1);
+    let of_ada: Vec<&str> = of_ada.unwrap().lines().take(2).collect();
+    for (line, place) in of_ada.iter().zip(["toot ", "json "]) {
+        assert!(line.trim().starts_with(place), "{line}");
+        assert!(
+            line.contains(": first 2") && line.contains("; last "),
+            "{line}"
+        );
+    }
+    let object = objects
+        .iter()
+        .find(|object| object["user"] == "ada")
+        .unwrap();
+    assert_eq!(object["findings"], serde_json::json!([]));
+    assert_eq!(object["sources"].as_array().unwrap().len(), 2);
 }
 
 #[test]

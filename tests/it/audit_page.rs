@@ -54,7 +54,7 @@ fn a_page_replaces_an_earlier_page_when_told_to_and_nothing_else_ever() {
     home.run(&["audit", "--html", "audit.html"]).ok();
     let first = fs::read(home.file("audit.html")).unwrap();
     home.run_changing_nothing(&["audit", "--html", "audit.html"])
-        .exits(1)
+        .exits(8)
         .says("audit.html exists already")
         .says("--yes");
     home.run(&["show", "ada@mastodon.example", "--reveal"]).ok();
@@ -64,7 +64,7 @@ fn a_page_replaces_an_earlier_page_when_told_to_and_nothing_else_ever() {
     let note = home.write("note.txt", "mine");
     for path in [vault, note] {
         home.run_changing_nothing(&["audit", "--yes", "--html", path.to_str().unwrap()])
-            .exits(1)
+            .exits(8)
             .says("this is none");
     }
 }
@@ -89,5 +89,7 @@ fn a_page_is_of_then_and_of_those_asked_about() {
     home.run_changing_nothing(&["audit", "--dry-run", "--html", "x.html"])
         .ok();
     home.run_changing_nothing(&["audit", "--html", "nowhere/x.html"])
-        .exits(1);
+        .exits(8);
+    home.run_changing_nothing(&["audit", "--html", "-"])
+        .exits(2);
 }

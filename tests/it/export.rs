@@ -113,7 +113,7 @@ fn output_goes_into_a_new_private_file_and_never_over_another() {
     assert_eq!(text.lines().count(), 4);
     let noted = home.audit_entries();
     home.run(&["export", "json", "--reveal", "-o", "out.json"])
-        .exits(1)
+        .exits(8)
         .says("out.json exists already");
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
     assert_eq!(home.audit_entries(), noted, "nothing was shown");
@@ -129,7 +129,26 @@ fn output_goes_into_a_new_private_file_and_never_over_another() {
     assert!(!home.file("none.json").exists());
     assert_eq!(home.audit_entries(), noted, "nothing was shown");
     home.run(&["export", "json", "-o", "no/folder.json"])
-        .exits(1);
+        .exits(8);
+    home.run(&["export", "json", "--reveal", "--history", "-o", "all.json"])
+        .ok()
+        .says("wrote 1 run to all.json");
+    let audited = home.json(&["audit"]);
+    let exported: Vec<_> = audited
+        .iter()
+        .filter(|object| object["event"] == "exported")
+        .map(|object| {
+            (
+                object["format"].as_str().unwrap(),
+                object["records"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    // Of the history, too, it is told how many tokens left.
+    assert_eq!(exported, [("json", 4), ("json with history", 4)]);
+    let standard = home.run(&["export", "json", "-o", "-"]).ok();
+    assert_eq!(standard.out.lines().count(), 4);
+    assert!(!home.file("-").exists());
 }
 
 #[test]

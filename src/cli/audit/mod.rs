@@ -26,6 +26,8 @@ struct Report {
     /// The moment that was asked for.
     as_of: Option<Timestamp>,
     coverage: Coverage,
+    /// The first tokens, where few were asked about: of each it is told when and from where it was backed up.
+    tokens: Vec<Record>,
     /// The first tokens of each finding.
     found: BTreeMap<Finding, Vec<Record>>,
     /// The last entries of the audit log, without those of runs.
@@ -77,10 +79,14 @@ pub(crate) fn run(session: &Session<'_>, args: &Audit) -> Result<Exit, Failure> 
     if let Some(path) = &args.html {
         return page::run(session, &vault, &query, path);
     }
+    let mut tokens = Vec::new();
     let mut found: BTreeMap<Finding, Vec<Record>> = BTreeMap::new();
     let coverage = vault.coverage(&query, |record, findings| {
         if session.output.json {
             return session.output.object(&json::token(record, findings));
+        }
+        if tokens.len() < SHOWN {
+            tokens.push(record.clone());
         }
         for finding in findings {
             let records = found.entry(*finding).or_default();
@@ -105,6 +111,7 @@ pub(crate) fn run(session: &Session<'_>, args: &Audit) -> Result<Exit, Failure> 
     let mut report = Report {
         as_of: args.as_of.as_ref().map(|_| query.now),
         coverage,
+        tokens,
         found,
         events: VecDeque::new(),
         event_count: 0,

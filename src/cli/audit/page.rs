@@ -31,13 +31,21 @@ pub(super) fn run(
     query: &AuditQuery<'_>,
     path: &Path,
 ) -> Result<Exit, Failure> {
+    if path.as_os_str() == "-" {
+        return Err(
+            Failure::usage("`--html` takes a file").hint("name one, as in `--html audit.html`")
+        );
+    }
     let replaces = may_write(session, path)?;
     if session.global.dry_run {
         let what = format!("write the page {}", path.display());
         session.output.would(&what)?;
         return Ok(Exit::Done);
     }
-    let staged = Staged::beside(path).map_err(|error| Failure::file("create", path, &error))?;
+    let cannot = |doing: &str, error: &std::io::Error| {
+        Failure::file(doing, path, error).with(Exit::BadSource)
+    };
+    let staged = Staged::beside(path).map_err(|error| cannot("create", &error))?;
     let (page, chain) = fill(session, vault, query)?;
     let mut out = BufWriter::new(staged.file());
     let written = page.write(&mut out).and_then(|()| out.flush());
@@ -49,7 +57,7 @@ pub(super) fn run(
             staged.publish_new()
         }
     });
-    published.map_err(|error| Failure::file("write", path, &error))?;
+    published.map_err(|error| cannot("write", &error))?;
     session.output.note(&format!("wrote {}", path.display()));
     chain.verdict()
 }
@@ -59,8 +67,13 @@ fn may_write(session: &Session<'_>, path: &Path) -> Result<bool, Failure> {
     if std::fs::symlink_metadata(path).is_err() {
         return Ok(false);
     }
-    let exists =
-        || Failure::new(Exit::Failed, format!("{} exists already", path.display())).path(path);
+    let exists = || {
+        Failure::new(
+            Exit::BadSource,
+            format!("{} exists already", path.display()),
+        )
+        .path(path)
+    };
     if !session.global.yes {
         return Err(exists().hint(
             "nothing was changed; name another file, or replace an earlier page with `--yes`",

@@ -8,6 +8,7 @@ use tuskvault::{
 
 use super::{
     super::{
+        changes::place,
         error::Failure,
         output::shown,
         report::{self, plural, time},
@@ -20,13 +21,61 @@ use super::{
 
 pub(super) fn print(session: &Session<'_>, report: &Report) -> Result<(), Failure> {
     let line = |text: &str| session.output.line(&shown(text));
-    let tokens = &report.coverage.tokens;
     let when = match report.as_of {
         Some(at) => format!(" as of {}", report::time_here(at)),
         None => String::new(),
     };
     session.output.heading(&format!("Tokens{when}"))?;
-    line(&format!("  {}", figures(tokens)))?;
+    line(&format!("  {}", figures(&report.coverage.tokens)))?;
+    print_backups(session, report)?;
+    print_findings(session, report)?;
+    session.output.heading("Sources")?;
+    for source in &report.coverage.sources {
+        print_source(session, source)?;
+    }
+    session.output.heading("What was done with the vault")?;
+    for entry in &report.events {
+        line(&format!(
+            "  {}  {} {}",
+            time(entry.at),
+            entry.actor,
+            events::sentence(&entry.event)
+        ))?;
+    }
+    more(session, report.event_count, "earlier events")?;
+    report
+        .chain
+        .as_ref()
+        .map_or(Ok(()), |chain| print_chain(session, chain))
+}
+
+/// When each token was backed up, and from where.
+fn print_backups(session: &Session<'_>, report: &Report) -> Result<(), Failure> {
+    let line = |text: &str| session.output.line(&shown(text));
+    let mut tokens: Vec<&Record> = report.tokens.iter().collect();
+    tokens.sort_by_cached_key(|record| (record.key(), record.first_seen()));
+    for record in tokens {
+        let status = record.status.as_str();
+        line(&format!(
+            "  {}  {}  {status}",
+            record.short_id(),
+            record.key()
+        ))?;
+        for sighting in &record.sightings {
+            let (first, last) = (time(sighting.first_seen), time(sighting.last_seen));
+            let gone = sighting
+                .gone_at
+                .map(|at| format!("; not there on {}", time(at)));
+            let (place, gone) = (place(&sighting.source), gone.unwrap_or_default());
+            line(&format!("    {place}: first {first}; last {last}{gone}"))?;
+        }
+    }
+    more(session, report.coverage.tokens.total, "tokens")
+}
+
+fn print_findings(session: &Session<'_>, report: &Report) -> Result<(), Failure> {
+    let line = |text: &str| session.output.line(&shown(text));
+    let tokens = &report.coverage.tokens;
     for (finding, count, heading) in [
         (
             Finding::OneSource,
@@ -65,24 +114,7 @@ pub(super) fn print(session: &Session<'_>, report: &Report) -> Result<(), Failur
         }
         more(session, count, "tokens")?;
     }
-    session.output.heading("Sources")?;
-    for source in &report.coverage.sources {
-        print_source(session, source)?;
-    }
-    session.output.heading("What was done with the vault")?;
-    for entry in &report.events {
-        line(&format!(
-            "  {}  {} {}",
-            time(entry.at),
-            entry.actor,
-            events::sentence(&entry.event)
-        ))?;
-    }
-    more(session, report.event_count, "earlier events")?;
-    report
-        .chain
-        .as_ref()
-        .map_or(Ok(()), |chain| print_chain(session, chain))
+    Ok(())
 }
 
 fn more(session: &Session<'_>, count: u64, what: &str) -> Result<(), Failure> {

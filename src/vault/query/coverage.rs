@@ -114,8 +114,8 @@ pub struct SourceCoverage {
 }
 
 impl Vault {
-    /// How well everything is backed up. Calls `each` with every token of which there is something to say, in no
-    /// particular order and one at a time.
+    /// How well everything is backed up. Calls `each` with every token and what there is to say of it, in no particular
+    /// order and one at a time.
     ///
     /// # Errors
     /// [`Error`] when the vault can't be read, or the one that `each` returns.
@@ -138,9 +138,6 @@ impl Vault {
                 }
             }
             let findings = tokens.count(&record);
-            if findings.is_empty() {
-                return Ok(());
-            }
             each(&record, &findings)
         })?;
         let sources = self.sources_covered(query, &held)?;
