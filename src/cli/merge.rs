@@ -182,10 +182,10 @@ fn open(
     let lock = || {
         let wait = Duration::from_secs(session.global.lock_timeout);
         LockedVault::open(file, Access::Read, wait).map_err(|error| match &error {
-            storage::Error::Missing { .. } | storage::Error::NotAVault { .. } => {
-                let hint = "`merge` takes the files of other vaults";
-                Failure::from(error).with(Exit::BadSource).hint(hint)
-            }
+            storage::Error::Missing { .. } => Failure::from(error)
+                .with(Exit::BadSource)
+                .hint(TAKES_VAULTS),
+            storage::Error::NotAVault { .. } => Failure::from(error).hint(TAKES_VAULTS),
             _ => Failure::from(error),
         })
     };
@@ -244,3 +244,5 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| std::fs::canonicalize(path).ok();
     real(one).is_some_and(|one| Some(one) == real(other))
 }
+
+const TAKES_VAULTS: &str = "`merge` takes the files of other vaults";

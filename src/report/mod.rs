@@ -123,6 +123,8 @@ pub struct Token {
     pub from: Timestamp,
     /// When it ended; `None` for a live one.
     pub until: Option<Timestamp>,
+    /// When no source held it in between, in time order.
+    pub away: Vec<(Timestamp, Timestamp)>,
     /// How it stands at the moment asked about.
     pub status: Status,
     /// Where it is, or was last.
@@ -215,6 +217,7 @@ impl AuditPage {
         sources: 100,
         keys: 200,
         tokens_of_key: 12,
+        absences_of_token: 4,
         tokens_of_finding: 50,
         events: 200,
     };
@@ -229,6 +232,8 @@ pub struct Most {
     pub keys: usize,
     /// Tokens of one key, the latest.
     pub tokens_of_key: usize,
+    /// Times of one token at which no source held it, the latest.
+    pub absences_of_token: usize,
     /// Tokens of one finding.
     pub tokens_of_finding: usize,
     /// Events.

@@ -1,5 +1,7 @@
 //! What the timeline draws: marks of runs and bars of tokens' lives, each where it belongs on the scale.
 
+use jiff::Timestamp;
+
 use crate::model::{RunOutcome, Status};
 
 use super::{
@@ -122,10 +124,21 @@ pub(super) struct Bar {
     pub(super) y: usize,
     /// The line in which its end's shape stands, in pixels.
     pub(super) middle: usize,
+    /// When no source held it.
+    pub(super) away: Vec<Gap>,
     /// How it stands: its look.
     pub(super) status: &'static str,
     /// What it stands for.
     pub(super) title: String,
+}
+
+/// A part of a bar that is hollow.
+#[derive(Debug)]
+pub(super) struct Gap {
+    /// Where it begins.
+    pub(super) x: String,
+    /// How long it is.
+    pub(super) width: String,
 }
 
 /// The bars of a key's latest tokens, and how many pixels high they are. Lives that overlap stand below each other.
@@ -149,17 +162,36 @@ pub(super) fn bars(key: &Key, page: &AuditPage, scale: &Scale) -> (Vec<Bar>, usi
             Some(until) => format!("{id}: first seen {from}, {status} {until}"),
             None => format!("{id}: first seen {from}, {status}"),
         };
+        let title = match token.away.len() {
+            0 => title,
+            count => format!("{title}; {} in no source", plural(count, "time")),
+        };
+        let away = absences(token).iter().map(|(from, until)| {
+            let (from, until) = (scale.column(*from), scale.column(*until));
+            Gap {
+                x: percent(from),
+                width: percent(until.max(from + 1) - from),
+            }
+        });
         bars.push(Bar {
             x: percent(start),
             width: percent(end - start),
             end: percent(end),
             y: row * ROW_PX + TOP_PX,
             middle: row * ROW_PX + TOP_PX + BAR_PX / 2,
+            away: away.collect(),
             status,
             title,
         });
     }
     (bars, rows.len().max(1) * ROW_PX + TOP_PX)
+}
+
+/// The latest times at which no source held a token, in time order.
+pub(super) fn absences(token: &super::Token) -> &[(Timestamp, Timestamp)] {
+    let most = AuditPage::MOST.absences_of_token;
+    let left_out = token.away.len().saturating_sub(most);
+    token.away.get(left_out..).unwrap_or_default()
 }
 
 /// The latest tokens of a key, in the order of first sight.

@@ -10,7 +10,8 @@ use super::{
     scale::{Scale, Tick},
     text::{Time, plural, rhythm, shown},
     timeline::{
-        BAR_PX, Bar, Mark, bars, lane_summary, marks, outcome, percent, shown_tokens, tally,
+        BAR_PX, Bar, Mark, absences, bars, lane_summary, marks, outcome, percent, shown_tokens,
+        tally,
     },
 };
 
@@ -96,6 +97,7 @@ struct TokenView {
     id: String,
     from: Time,
     until: Option<Time>,
+    away: Vec<String>,
     status: &'static str,
     places: String,
 }
@@ -363,6 +365,13 @@ impl LaneView {
                     id: shown(&token.id),
                     from: Time::new(token.from, &page.zone),
                     until: token.until.map(|at| Time::new(at, &page.zone)),
+                    away: absences(token)
+                        .iter()
+                        .map(|(from, until)| {
+                            let time = |at: &Timestamp| Time::new(*at, &page.zone).plain();
+                            format!("in no source {} to {}", time(from), time(until))
+                        })
+                        .collect(),
                     status: token.status.as_str(),
                     places: shown(&token.places),
                 })

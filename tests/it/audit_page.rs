@@ -49,6 +49,30 @@ fn the_page_is_private_names_everything_and_holds_no_secret() {
 }
 
 #[test]
+fn a_token_that_was_away_is_not_shown_as_if_it_had_been_there() {
+    let home = Home::with_vault();
+    for (day, token) in [("01", "first"), ("02", "second"), ("05", "first")] {
+        let config = format!(
+            r#"{{"instance":"m.example","username":"ada","access_token":"{token}-of-the-bot"}}"#
+        );
+        home.write("bot.json", config);
+        let at = format!("2026-03-{day}T12:00:00Z");
+        home.run(&["import", "generic", "bot.json", "--at", &at])
+            .ok();
+    }
+    let page = |name: &str, as_of: &str| {
+        home.run(&["audit", "--html", name, "--as-of", as_of]).ok();
+        fs::read_to_string(home.file(name)).unwrap()
+    };
+    let html = page("now.html", "2026-03-09");
+    let (_, away) = html.split_once(">in no source ").unwrap();
+    assert!(away.starts_with("2026-03-02 12:00 "), "{}", &away[..80]);
+    assert_eq!(html.matches("class=\"away\"").count(), 1);
+    // Of a token that is gone it is its end, and nothing in between.
+    assert!(!page("then.html", "2026-03-03").contains("class=\"away\""));
+}
+
+#[test]
 fn a_page_replaces_an_earlier_page_when_told_to_and_nothing_else_ever() {
     let home = Home::backed_up();
     home.run(&["audit", "--html", "audit.html"]).ok();

@@ -141,7 +141,7 @@ fn what_is_no_vault_or_the_vault_itself_is_refused() {
     home.write("torn.tusk", &torn);
     for (arguments, code, says) in [
         (&["merge", vault][..], 2, "is the vault itself"),
-        (&["merge", "missing.tusk"], 1, "missing.tusk"),
+        (&["merge", "missing.tusk"], 8, "missing.tusk"),
         (&["merge", "text"], 4, "text"),
         (&["merge", "torn.tusk"], 4, "torn.tusk"),
     ] {

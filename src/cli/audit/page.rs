@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use tuskvault::{
     files::{self, Staged},
-    model::{Record, RecordKey, Run, Selector, SourceId, Status},
+    model::{Moment, Record, RecordKey, Run, Selector, SourceId, Status, TokenId},
     report::{self as page, AuditPage},
     vault::{AuditQuery, Coverage, Finding, Query, Vault},
 };
@@ -201,24 +201,53 @@ fn keys(vault: &Vault, query: &AuditQuery<'_>) -> Result<(Vec<page::Key>, u64), 
     ranks.sort_unstable_by(|a, b| b.cmp(a));
     ranks.truncate(AuditPage::MOST.keys);
     let chosen: HashSet<u64> = ranks.into_iter().map(|(_, hash)| hash).collect();
-    let mut lives: BTreeMap<RecordKey, (Weight, Vec<page::Token>)> = BTreeMap::new();
+    let mut lives: BTreeMap<RecordKey, (Weight, Vec<(TokenId, page::Token)>)> = BTreeMap::new();
     vault.records::<Failure>(&records, |record| {
         let key = record.key();
         if chosen.contains(&hasher.hash_one(&key)) {
             let (weight, tokens) = lives.entry(key).or_default();
             *weight = Weight::of(&record).max(*weight);
-            tokens.push(token(&record));
+            tokens.push((record.id, token(&record)));
         }
         Ok(())
     })?;
     let mut lives: Vec<_> = lives.into_iter().collect();
     lives.sort_by(|(_, (a, _)), (_, (b, _))| b.cmp(a));
-    let told = lives.into_iter().map(|(key, (_, mut tokens))| {
-        tokens.sort_by(|a, b| (a.from, &a.id).cmp(&(b.from, &b.id)));
-        let name = key.to_string();
-        page::Key { name, tokens }
+    let lives = lives.into_iter().map(|(key, (_, tokens))| (key, tokens));
+    Ok((with_absences(vault, query.at, lives.collect())?, count))
+}
+
+/// Keys with their tokens in the order of first sight, and when those that are shown were in no source.
+fn with_absences(
+    vault: &Vault,
+    at: Moment,
+    mut lives: Vec<(RecordKey, Vec<(TokenId, page::Token)>)>,
+) -> Result<Vec<page::Key>, Failure> {
+    for (_, tokens) in &mut lives {
+        tokens.sort_by(|(_, a), (_, b)| (a.from, &a.id).cmp(&(b.from, &b.id)));
+    }
+    let shown = lives.iter().flat_map(|(_, tokens)| {
+        let latest = tokens.iter().rev();
+        latest
+            .take(AuditPage::MOST.tokens_of_key)
+            .map(|(id, _)| *id)
     });
-    Ok((told.collect(), count))
+    let mut absences = vault.absences(shown, at)?;
+    let told = lives.into_iter().map(|(key, tokens)| {
+        let tokens = tokens.into_iter().map(|(id, token)| {
+            let away = absences.remove(&id).unwrap_or_default().into_iter();
+            let away = away.map(|(from, until)| (from.timestamp(), until.timestamp()));
+            page::Token {
+                away: away.collect(),
+                ..token
+            }
+        });
+        page::Key {
+            name: key.to_string(),
+            tokens: tokens.collect(),
+        }
+    });
+    Ok(told.collect())
 }
 
 /// How much a key matters: one of which something ended before one that only goes on, then the one of which something
@@ -244,6 +273,7 @@ fn token(record: &Record) -> page::Token {
         id: record.short_id(),
         from: record.first_seen().unwrap_or_default(),
         until: ended(record),
+        away: Vec::new(),
         status: record.status,
         places: places(record),
     }

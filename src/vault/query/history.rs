@@ -1,6 +1,6 @@
 //! One key across all runs: every state that it had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::model::{
     Moment, Record, RecordKey, Run, Selector, Source, SourceId, TokenId, Verification,
@@ -118,6 +118,43 @@ impl Vault {
             .into_iter()
             .map(|(key, tokens)| KeyHistory { key, tokens })
             .collect())
+    }
+}
+
+impl Vault {
+    /// When no source held a token, between times when one did: from the run that found it gone to the one that found
+    /// it again, up to `at`, in time order.
+    ///
+    /// # Errors
+    /// [`Error`] when the vault can't be read.
+    pub fn absences(
+        &self,
+        ids: impl IntoIterator<Item = TokenId>,
+        at: Moment,
+    ) -> Result<HashMap<TokenId, Vec<(Moment, Moment)>>, Error> {
+        let reader = self.reader()?;
+        let mut absences = HashMap::new();
+        for id in ids {
+            let places = reader.find(id)?.places.into_iter();
+            let versions = places.flat_map(|place| place.versions);
+            let mut spans: Vec<(Moment, Moment)> = versions
+                .filter(|version| version.since <= at)
+                .map(|version| (version.since, version.until.unwrap_or(Moment::MAX)))
+                .collect();
+            spans.sort_unstable();
+            let mut away = Vec::new();
+            let mut reach = spans.first().map_or(Moment::MAX, |(since, _)| *since);
+            for (since, until) in spans {
+                if reach < since {
+                    away.push((reach, since));
+                }
+                reach = reach.max(until);
+            }
+            if !away.is_empty() {
+                absences.insert(id, away);
+            }
+        }
+        Ok(absences)
     }
 }
 
