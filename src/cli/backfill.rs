@@ -151,7 +151,7 @@ pub(crate) fn warn_of_the_last_word(
     time: Timestamp,
 ) -> Result<(), Failure> {
     let runs = vault.runs()?;
-    let is_older = |run: &Run| run.source.id != source.id || run.effective_at < time;
+    let is_older = |run: &Run| run.source.id != source.id || run.effective_at <= time;
     if runs.iter().all(is_older) {
         session.output.warn(
             "that is later than all that is known of this source: what the copy doesn't hold counts as gone from it since",

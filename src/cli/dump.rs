@@ -118,6 +118,10 @@ fn time(
             let why = ", when the archive was made, if its clock was in this time zone";
             (time.timestamp(), why)
         }
+        (None, Some(Started::Unclear(text))) if in_zone(text, session).is_some() => (
+            in_zone(text, session).unwrap_or_default(),
+            ", when the dump was begun, if that is the zone of this machine",
+        ),
         (None, Some(Started::Unclear(text))) => {
             return Err(Failure::usage(format!(
                 "the dump was begun at {text}, and which time zone that is can't be told for sure"
@@ -133,6 +137,17 @@ fn time(
     let time = backfill::past(session, time)?;
     backfill::tell(session, time, why);
     Ok(time)
+}
+
+/// The moment of "2026-01-02 03:04:05 CET", where the time zone here goes by that abbreviation then.
+fn in_zone(text: &str, session: &Session<'_>) -> Option<Timestamp> {
+    let (local, abbreviation) = text.rsplit_once(' ')?;
+    let zone = session.now_here().time_zone().clone();
+    let moments = zone.to_ambiguous_timestamp(local.parse().ok()?);
+    // Of an hour that comes twice, the abbreviation tells which.
+    let moments = [moments.earlier(), moments.later()];
+    let mut moments = moments.into_iter().filter_map(Result::ok);
+    moments.find(|moment| zone.to_offset_info(*moment).abbreviation() == abbreviation)
 }
 
 /// Which source the dump is of, with its instance; and the same as the vault knows it, where it does.

@@ -35,7 +35,11 @@ pub(crate) fn run(session: &Session<'_>, args: &Forget) -> Result<Exit, Failure>
 
 fn thin(session: &Session<'_>, args: &Forget, retention: &Retention) -> Result<Exit, Failure> {
     let vault = session.open(session.access())?;
-    let plan = vault.plan_forgetting(retention, args.even_last, &TimeZone::system())?;
+    let plan = vault.plan_forgetting(
+        retention,
+        args.even_last,
+        (session.now, &TimeZone::system()),
+    )?;
     show(session, &plan)?;
     let going = plan.going();
     let count = plural(going.len() as u64, "run");
@@ -107,6 +111,7 @@ fn name(reason: Reason) -> &'static str {
         Reason::Yearly => "yearly",
         Reason::Newest => "newest",
         Reason::DatedBack => "dated_back",
+        Reason::Ahead => "ahead",
         Reason::NotFollowed => "not_followed",
         Reason::Holds { tokens: 0, .. } => "holds_apps",
         Reason::Holds { .. } => "holds_tokens",
@@ -117,6 +122,7 @@ fn word(reason: Reason) -> String {
     match reason {
         Reason::Newest => "the newest".to_owned(),
         Reason::DatedBack => "dated otherwise than it was recorded: an old copy".to_owned(),
+        Reason::Ahead => "recorded by a clock that was ahead of its time".to_owned(),
         Reason::NotFollowed => "in part, and no complete run has followed".to_owned(),
         Reason::Holds { tokens, apps } => {
             let held = [(tokens, "token"), (apps, "app")].into_iter();

@@ -1,6 +1,7 @@
 //! `import`: one source.
 
 use std::{
+    fs::File,
     io::Read,
     path::{Path, PathBuf},
 };
@@ -19,7 +20,7 @@ use super::{
     args::{Import as Args, RunOptions, domain},
     backfill::Backfill,
     discover::warn,
-    error::{Exit, Failure, NO_PASSWORD, did_you_mean},
+    error::{self, Exit, Failure, NO_PASSWORD, did_you_mean},
     machine, report,
     session::Session,
 };
@@ -38,15 +39,16 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
     if args.connector != AUTO && !is_dump_named(args) {
         find(&args.connector)?;
     }
-    let request = request(args)?;
-    let is_piped = request.path == Path::new("-");
-    if is_piped && session.global.password_file.as_deref() == Some(Path::new("-")) {
+    let mut request = request(args)?;
+    if request.path == Path::new("-")
+        && session.global.password_file.as_deref() == Some(Path::new("-"))
+    {
         return Err(Failure::usage(
             "standard input can't be both the passphrase and what is imported",
         )
         .hint(NO_PASSWORD));
     }
-    if !is_piped && !request.path.exists() {
+    if request.path != Path::new("-") && !request.path.exists() {
         return Err(missing(&request.path));
     }
     let backfill = Backfill::new(session, &args.dated)?;
@@ -54,9 +56,15 @@ pub(crate) fn run(session: &Session<'_>, args: &Args) -> Result<Exit, Failure> {
     if is_dump_named(args) || is_dump_found(session, args, &request) {
         return super::dump::import(session, args, &request, &backfill);
     }
+    let mut pipe = PathBuf::from("-");
+    if is_pipe(&request.path) {
+        // What it says can be read once, and its name says nothing.
+        std::mem::swap(&mut request.path, &mut pipe);
+    }
+    let is_piped = request.path == Path::new("-");
     let connector = connector(session, args, &request)?;
     let piped = if is_piped {
-        Some(standard_input()?)
+        Some(read_once(&pipe)?)
     } else {
         None
     };
@@ -145,7 +153,7 @@ fn is_dump_named(_args: &Args) -> bool {
 /// Whether a dump is what `auto` was given.
 #[cfg(feature = "pgdump")]
 fn is_dump_found(session: &Session<'_>, args: &Args, request: &ReadRequest) -> bool {
-    let found = args.connector == AUTO && pgdump::is_dump(&request.path);
+    let found = args.connector == AUTO && !is_pipe(&request.path) && pgdump::is_dump(&request.path);
     if found {
         let path = request.path.display();
         session
@@ -198,22 +206,33 @@ pub(crate) fn find(name: &str) -> Result<&'static dyn Source, Failure> {
     })
 }
 
-fn standard_input() -> Result<Zeroizing<Vec<u8>>, Failure> {
+/// Whether it is a named pipe, or standard input by one of its names.
+fn is_pipe(path: &Path) -> bool {
+    let kind = std::fs::metadata(path).map(|metadata| metadata.file_type());
+    kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir())
+}
+
+/// Reads standard input (`-`), or a pipe, to its end.
+fn read_once(pipe: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let name = match pipe.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => pipe.display().to_string(),
+    };
     let mut bytes = Zeroizing::new(Vec::with_capacity(1 << 20));
-    let read = std::io::stdin()
-        .lock()
-        .take(json::MAX_BYTES + 1)
-        .read_to_end(&mut bytes);
+    let read = if pipe == Path::new("-") {
+        let mut input = std::io::stdin().lock().take(json::MAX_BYTES + 1);
+        input.read_to_end(&mut bytes)
+    } else {
+        File::open(pipe).and_then(|file| file.take(json::MAX_BYTES + 1).read_to_end(&mut bytes))
+    };
     read.map_err(|error| {
-        Failure::new(
-            Exit::BadSource,
-            format!("cannot read standard input: {error}"),
-        )
+        let why = error::plain(&error);
+        Failure::new(Exit::BadSource, format!("cannot read {name}: {why}"))
     })?;
     if bytes.len() as u64 > json::MAX_BYTES {
         return Err(Failure::new(
             Exit::BadSource,
-            "standard input is larger than 1 GiB",
+            format!("{name} is larger than 1 GiB"),
         ));
     }
     Ok(bytes)

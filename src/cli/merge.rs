@@ -6,7 +6,7 @@ use tuskvault::{
     connectors::json::RunJson,
     crypto::Credentials,
     storage::{self, Access, LockedVault},
-    vault::{Merged, MergedSource, Other, Vault, merge as merge_vaults},
+    vault::{self, Merged, MergedSource, Other, Vault, merge as merge_vaults},
 };
 
 use super::{
@@ -97,6 +97,12 @@ fn tell(session: &Session<'_>, merged: &Merged) -> Result<(), Failure> {
         }
         return Ok(());
     }
+    if merged.returned > 0 {
+        session.output.note(&format!(
+            "{} that this vault has forgotten: they come back",
+            plural(merged.returned, "token")
+        ));
+    }
     if merged.sources.is_empty() {
         return Ok(());
     }
@@ -166,6 +172,7 @@ fn summary(
             "runs": merged.runs(),
             "audit_entries": merged.audit_entries,
             "answers": merged.answers,
+            "returned": merged.returned,
             "previous": previous.map(|path| path.display().to_string()),
         }))?;
     }
@@ -190,11 +197,19 @@ fn open(
         })
     };
     let vault = match given {
-        Some(credentials) => Vault::unlock(lock()?, credentials)?,
+        Some(credentials) => match Vault::unlock(lock()?, credentials) {
+            // A key file alone is not enough: with it, this vault's passphrase may be.
+            Err(error) if is_wrong(&error) && credentials.passphrase.is_none() => {
+                let both = Credentials {
+                    passphrase: own.passphrase.clone(),
+                    key_file: credentials.key_file.clone(),
+                };
+                Vault::unlock(lock()?, &both).map_err(|_| error)?
+            }
+            other => other?,
+        },
         None => match Vault::unlock(lock()?, own) {
-            Err(tuskvault::vault::Error::Storage(storage::Error::WrongCredentials { .. }))
-                if password::can_ask() =>
-            {
+            Err(error) if is_wrong(&error) && password::can_ask() => {
                 let passphrase = Some(password::ask(file)?);
                 let key_file = own.key_file.clone();
                 Vault::unlock(
@@ -206,7 +221,7 @@ fn open(
                 )?
             }
             Err(
-                error @ tuskvault::vault::Error::Storage(
+                error @ vault::Error::Storage(
                     storage::Error::WrongCredentials { .. } | storage::Error::NoCredentials { .. },
                 ),
             ) => {
@@ -238,6 +253,13 @@ fn given(session: &Session<'_>, args: &Merge) -> Result<Option<Credentials>, Fai
         passphrase,
         key_file,
     }))
+}
+
+fn is_wrong(error: &vault::Error) -> bool {
+    matches!(
+        error,
+        vault::Error::Storage(storage::Error::WrongCredentials { .. })
+    )
 }
 
 fn is_same_file(one: &Path, other: &Path) -> bool {

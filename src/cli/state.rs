@@ -71,8 +71,15 @@ impl SourceState {
     }
 
     /// The usual time between two backups; `None` before there were two.
-    pub(crate) fn rhythm(&self) -> Option<SignedDuration> {
-        model::rhythm(&self.backups)
+    pub(crate) fn rhythm(&self, now: Timestamp) -> Option<SignedDuration> {
+        model::rhythm(&self.backups, now)
+    }
+
+    /// The last backup; of those that a clock ahead of its time noted only where there is no other.
+    pub(crate) fn last_backup(&self, now: Timestamp) -> Option<Timestamp> {
+        let known = |at: &&Timestamp| !model::is_ahead(**at, now);
+        let last = self.backups.iter().rfind(known);
+        last.or(self.backups.last()).copied()
     }
 
     /// Whether a backup is overdue.

@@ -72,10 +72,10 @@ impl<'a> Line<'a> {
             source: &source.source,
             location: &source.location,
             host: &source.host,
-            last_backup: source.backups.last().copied(),
+            last_backup: source.last_backup(now),
             outcome: &source.outcome,
             state,
-            rhythm_secs: source.rhythm().map(|rhythm| rhythm.as_secs()),
+            rhythm_secs: source.rhythm(now).map(|rhythm| rhythm.as_secs()),
         }
     }
 }

@@ -20,7 +20,7 @@ mod verification;
 pub use domain::{Domain, DomainError};
 pub use plan::{Action, Outcome, Plan, PlannedChange};
 pub use record::{AppView, Record, RecordKey, Sighting, Status, TokenId, User};
-pub use rhythm::{RHYTHM_TIMES, is_overdue, rhythm};
+pub use rhythm::{RHYTHM_TIMES, is_ahead, is_overdue, rhythm};
 pub use rows::{Novelty, Relation, RowSink, TokenRow};
 pub use run::{
     Actor, Completeness, Counts, Run, RunCounts, RunOutcome, Scope, Source, SourceId, SourceKey,

@@ -156,13 +156,17 @@ impl EncryptedFile {
         Self::empty(path, medium, header, master, 0)
     }
 
-    /// The same vault with the same keys and slots, without contents, in an empty medium.
+    /// The same vault with the same keys and slots, without contents, in an empty medium. Its commit counter goes on from
+    /// this one's, or from `seen` where a copy of the vault has come further (and no further than a vault ever comes: a
+    /// copy may be forged).
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn like(&self, medium: Box<dyn Medium>) -> Result<Self, Error> {
+    pub fn like(&self, medium: Box<dyn Medium>, seen: u64) -> Result<Self, Error> {
         let (header, master) = (self.header(), self.master().clone());
-        Self::empty(self.path(), medium, header, master, self.commit_counter())
+        let own = self.commit_counter();
+        let seen = if seen < MAX_COMMITS { seen } else { own };
+        Self::empty(self.path(), medium, header, master, own.max(seen))
     }
 
     /// The same vault under a new master key, without contents, in an empty medium. Only the slot that `credentials`
@@ -243,8 +247,8 @@ impl StagedVault {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn like(old: &EncryptedFile) -> Result<Self, Error> {
-        Self::stage(old.path(), |medium| old.like(medium))
+    pub fn like(old: &EncryptedFile, seen: u64) -> Result<Self, Error> {
+        Self::stage(old.path(), |medium| old.like(medium, seen))
     }
 
     /// An empty file for the same vault under a new master key, as [`EncryptedFile::rekeyed`] makes it.
@@ -389,6 +393,9 @@ pub(super) fn contained<T>(
         })),
     }
 }
+
+/// A commit each microsecond for nine years.
+const MAX_COMMITS: u64 = 1 << 48;
 
 #[cfg(test)]
 mod tests {
@@ -586,7 +593,7 @@ mod tests {
             .unwrap();
         let staged = StagedVault::rekeyed(&old, &passphrase("n"), KdfParams::LEAST, 4).unwrap();
         put(staged.file(), 9, 9);
-        drop(StagedVault::like(&old).unwrap());
+        drop(StagedVault::like(&old, 0).unwrap());
         let (new, previous) = staged.replace(true).unwrap();
         assert!(new.commit_counter() > old.commit_counter());
         drop((old, new));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
-    model::{Actor, Run, RunOutcome, Scope, TokenId},
+    model::{Actor, Run, RunOutcome, Scope, TokenId, is_ahead},
     progress::Progress,
 };
 
@@ -57,6 +57,8 @@ pub enum Reason {
     Newest,
     /// It is dated otherwise than it was recorded: an old copy. No rule counts it, so none removes it.
     DatedBack,
+    /// Recorded by a clock that was ahead of its time.
+    Ahead,
     /// Not everything was read, and no complete run has followed.
     NotFollowed,
     /// The only one among those that would stay which holds so many tokens, or apps with a secret.
@@ -117,7 +119,7 @@ type Reasons = BTreeMap<u64, BTreeSet<Reason>>;
 
 impl Vault {
     /// Which runs these rules keep, and why. Days are those of `zone`, and the times that count are those at which the
-    /// runs were recorded: a run that is dated back displaces no other. Unless `even_last`, a run stays where it is the
+    /// runs were recorded: a run that is dated back displaces no other, nor does one that a clock ahead of `now` recorded. Unless `even_last`, a run stays where it is the
     /// only one that holds a token.
     ///
     /// # Errors
@@ -126,7 +128,7 @@ impl Vault {
         &self,
         retention: &Retention,
         even_last: bool,
-        zone: &TimeZone,
+        (now, zone): (Timestamp, &TimeZone),
     ) -> Result<ForgetPlan, Error> {
         let readers = [self.reader()?];
         let union = Union::of(&[self], &readers, &[])?;
@@ -141,7 +143,15 @@ impl Vault {
             if let Some(newest) = newest {
                 give(&mut reasons, newest, Reason::Newest);
             }
-            retention.judge(&runs, zone, &mut reasons);
+            // They rule nothing until their time has come.
+            let (ahead, known): (Vec<&Run>, Vec<&Run>) = runs
+                .iter()
+                .copied()
+                .partition(|run| is_ahead(run.recorded_at, now));
+            for run in ahead {
+                give(&mut reasons, run.id, Reason::Ahead);
+            }
+            retention.judge(&known, zone, &mut reasons);
             let (tokens, apps) = protect(source, even_last, &mut reasons)?;
             plan.lost_tokens += tokens;
             plan.lost_apps += apps;
@@ -235,7 +245,7 @@ pub fn forget(
     (actor, now): (&Actor, Timestamp),
     progress: &dyn Progress,
 ) -> Result<Rewritten, Error> {
-    let done = write_anew(vault, keep, progress, |vault, database| {
+    let done = write_anew(vault, keep, 0, progress, |vault, database| {
         vault.forget_into(forgotten, database, (actor, now), progress)
     });
     done.map(|((), rewritten)| rewritten)

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use redb::Database;
 
 use crate::{
-    model::{Actor, Domain, Moment, Run, Source, SourceId, SourceKey, TokenId},
+    model::{Actor, Domain, Moment, Run, Selector, Source, SourceId, SourceKey, TokenId},
     progress::Progress,
+    storage::EncryptedFile,
 };
 
 use super::{
@@ -24,6 +25,7 @@ use super::{
     index::Touched,
     mark::{Mark, RunId, places},
     open::write_anew,
+    query::Query,
     reader::Reader,
     rows::Body,
     run,
@@ -41,6 +43,8 @@ pub struct Merged {
     pub audit_entries: u64,
     /// Answers of instances about tokens that come.
     pub answers: u64,
+    /// Tokens that come back, since they were forgotten here and not there.
+    pub returned: u64,
     /// Files whose audit log has a broken link, and the first entry that does not follow.
     pub broken_logs: Vec<(String, u64)>,
 }
@@ -69,7 +73,7 @@ impl Merged {
 
     /// Whether nothing comes that is not here.
     pub fn is_nothing(&self) -> bool {
-        self.runs() == 0 && self.audit_entries == 0 && self.answers == 0
+        self.runs() == 0 && self.audit_entries == 0 && self.answers == 0 && self.returned == 0
     }
 }
 
@@ -171,6 +175,7 @@ impl<'v> Union<'v> {
                 union.take_answers(base, here, reader)?;
             }
         }
+        union.report.returned = returned(vaults, readers)?;
         Ok(union)
     }
 
@@ -318,6 +323,48 @@ impl<'v> Union<'v> {
             .broken_logs
             .extend(broken.map(|link| (name.to_owned(), link.number)));
     }
+}
+
+/// How many tokens the others hold that were forgotten in the first: the runs that told of them are known, and still
+/// there is something that comes.
+fn returned(vaults: &[&Vault], readers: &[Reader<'_>]) -> Result<u64, Error> {
+    let (Some((base, others)), Some(here)) = (vaults.split_first(), readers.first()) else {
+        return Ok(0);
+    };
+    if others.is_empty() {
+        return Ok(0);
+    }
+    let mut has_forgotten = false;
+    for link in audit::links(here.store(), &base.keys.audit) {
+        let event = link?.entry.map(|entry| entry.event);
+        has_forgotten |= matches!(
+            event,
+            Some(AuditEvent::Forgot {
+                selector: Some(_),
+                ..
+            })
+        );
+    }
+    // Otherwise there is none, and reading every token would take long.
+    if !has_forgotten {
+        return Ok(0);
+    }
+    let mut returned = HashSet::new();
+    let everything = Query {
+        selector: &Selector::all(),
+        at: Moment::MAX,
+        all: true,
+    };
+    for other in others {
+        other.records::<Error>(&everything, |record| {
+            let id = base.token_id(&record.instance, record.access_token.expose());
+            if here.token(id)?.is_none() {
+                returned.insert(id);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(returned.len() as u64)
 }
 
 impl OfSource<'_> {
@@ -504,9 +551,18 @@ pub fn merge(
     (actor, now): (&Actor, Timestamp),
     progress: &dyn Progress,
 ) -> Result<(Merged, Rewritten), Error> {
-    write_anew(vault, keep, progress, |vault, database| {
-        vault.merge_into(others, database, (actor, now), progress)
-    })
+    // On the machine that has seen the other copy, the united vault must not look older than that one.
+    let files = others.iter().filter_map(|other| other.vault.file());
+    let own = vault.file().map(EncryptedFile::vault_id);
+    let copies = files.filter(|file| Some(file.vault_id()) == own);
+    let seen = copies.map(EncryptedFile::commit_counter).max();
+    write_anew(
+        vault,
+        keep,
+        seen.unwrap_or(0),
+        progress,
+        |vault, database| vault.merge_into(others, database, (actor, now), progress),
+    )
 }
 
 fn all<'v>(base: &'v Vault, others: &'v [Other]) -> Vec<&'v Vault> {

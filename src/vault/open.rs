@@ -138,7 +138,7 @@ pub fn compact(
     let Some(old) = vault.file.clone() else {
         return Err(Error::ReadOnly);
     };
-    let staged = StagedVault::like(&old)?;
+    let staged = StagedVault::like(&old, 0)?;
     rewrite(
         vault,
         &old,
@@ -202,11 +202,12 @@ fn rewrite(
     })
 }
 
-/// Writes a vault's contents anew by `write`, checks them, and puts them in its place. The former file stays as `.prev`
+/// Writes a vault's contents anew by `write`, with a commit counter that is past `seen`, checks them, and puts them in its place. The former file stays as `.prev`
 /// with `keep`.
 pub(super) fn write_anew<T>(
     vault: Vault,
     keep: bool,
+    seen: u64,
     progress: &dyn Progress,
     write: impl FnOnce(&Vault, &Database) -> Result<T, Error>,
 ) -> Result<(T, Rewritten), Error> {
@@ -214,7 +215,7 @@ pub(super) fn write_anew<T>(
     if matches!(vault.database, Opened::Read(_)) {
         return Err(Error::ReadOnly);
     }
-    let staged = StagedVault::like(&old)?;
+    let staged = StagedVault::like(&old, seen)?;
     let Redb::Write(database) = open_redb(staged.file(), CACHE_BYTES)? else {
         return Err(Error::ReadOnly);
     };

@@ -319,7 +319,8 @@ impl RunWriter<'_> {
         )?;
         verified::add(&self.transaction, self.answers)?;
         let origin = self.start.origin.unwrap_or_else(|| Origin {
-            recorded_at: self.start.now,
+            // As it is kept: to the microsecond.
+            recorded_at: Moment::from(self.start.now).timestamp(),
             actor: self.start.actor.clone(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         });

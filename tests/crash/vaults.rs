@@ -156,7 +156,7 @@ impl Session {
             let new = old.rekeyed(staged.medium(), &passphrase(SECOND), KdfParams::LEAST, now);
             (new, AuditEvent::Rekeyed)
         } else {
-            (old.like(staged.medium()), AuditEvent::Compacted)
+            (old.like(staged.medium(), 0), AuditEvent::Compacted)
         };
         let new = new.unwrap();
         self.vault()

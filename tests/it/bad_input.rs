@@ -146,7 +146,7 @@ fn where_nothing_can_be_written_is_said() {
         ),
         (
             &["export", "json", "-o", "there/out.json"],
-            1,
+            8,
             "there/out.json",
         ),
         (&["key", "new-file", "there/key"], 1, "there/key"),

@@ -369,3 +369,34 @@ fn dry_runs_answer_with_objects() {
         assert_eq!(shape(&would[0]), ["dry_run: bool", "would: string"]);
     }
 }
+
+#[test]
+fn a_pipe_is_read_once_whatever_its_name() {
+    let record = br#"{"instance":"m.example","access_token":"through-a-pipe"}"#;
+    for connector in ["json", "generic"] {
+        let home = Home::with_vault();
+        home.run_with_input(&["import", connector, "/dev/stdin"], record)
+            .ok()
+            .prints("1 token (1 new)");
+        let pipe = home.file("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::write(pipe, record).unwrap()
+        });
+        home.run(&["import", connector, pipe.to_str().unwrap()])
+            .ok()
+            .prints("1 token");
+        writer.join().unwrap();
+        assert_eq!(home.json(&["list"]).len(), 1);
+    }
+}
+
+#[test]
+fn a_run_is_the_same_object_wherever_it_is_printed() {
+    let home = Home::with_vault();
+    home.add_toot();
+    let imported = home.json(&["import", "toot"]).remove(0);
+    assert_eq!(home.json(&["log"]), [imported]);
+}

@@ -151,3 +151,93 @@ fn what_is_no_vault_or_the_vault_itself_is_refused() {
     }
     home.run(&["merge"]).exits(2);
 }
+
+#[test]
+fn what_was_forgotten_comes_back_with_a_copy_that_holds_it() {
+    let home = Home::backed_up();
+    home.import_bot();
+    fs::copy(home.vault(), home.file("copy.tusk")).unwrap();
+    home.run(&["forget", "chiyo@mstdn.example.jp", "--yes"])
+        .ok();
+    assert_eq!(home.json(&["list", "--all"]).len(), 4);
+    let merge = ["merge", "copy.tusk"];
+    home.run_changing_nothing(&["merge", "copy.tusk", "--dry-run"])
+        .ok()
+        .says("1 token that this vault has forgotten");
+    assert_eq!(home.json(&merge).pop().unwrap()["returned"], 1);
+    let all = home.run(&["export", "json", "--reveal", "--all"]).ok().out;
+    assert!(all.contains(CHIYO));
+    home.run(&["check"]).ok();
+    home.run_recording_nothing(&merge, "passphrase")
+        .ok()
+        .says("is here already");
+}
+
+#[test]
+fn a_united_vault_does_not_look_older_to_who_saw_the_other_copy() {
+    let here = Home::backed_up();
+    let there = Home::new();
+    let copy = there.write("vault.tusk", fs::read(here.vault()).unwrap());
+    let copy = copy.to_str().unwrap();
+    for number in 0..6 {
+        let record = format!(r#"{{"instance":"m.example","access_token":"token-{number}"}}"#);
+        there.write("record.json", record);
+        there
+            .run(&["import", "json", "record.json", "--vault", copy])
+            .ok();
+    }
+    here.run(&["merge", copy]).ok();
+    fs::copy(here.vault(), copy).unwrap();
+    let ran = there.run(&["list", "--vault", copy]).ok();
+    assert!(!ran.err.contains("older"), "{}", ran.err);
+    assert_eq!(there.json(&["log", "--vault", copy]).len(), 7);
+}
+
+#[test]
+fn sources_that_disagree_about_one_moment_are_believed_the_same_in_every_vault() {
+    let file = |name: &str, scopes: &str, secret: &str| {
+        let home = Home::with_vault();
+        let app = serde_json::json!({"name": "bot", "client_id": "c", "client_secret": secret});
+        let record = serde_json::json!({"instance": "m.example", "user": "ada",
+            "access_token": "of-both", "scopes": [scopes], "app": app});
+        home.write(name, record.to_string());
+        home.run(&["import", "json", name, "--at", "2026-03-01"])
+            .ok();
+        home
+    };
+    let (one, two) = (
+        file("one.json", "read", "s1"),
+        file("two.json", "write", "s2"),
+    );
+    let copy = |home: &Home| home.write("copy.tusk", fs::read(home.vault()).unwrap());
+    let (first, second) = (copy(&one), copy(&two));
+    one.run(&["merge", second.to_str().unwrap()]).ok();
+    two.run(&["merge", first.to_str().unwrap()]).ok();
+    let shown = |home: &Home| {
+        let mut record = home.json(&["show", "ada@m.example", "--reveal"]).remove(0);
+        record["id"] = serde_json::Value::Null;
+        let ran = home.run(&["list"]).ok();
+        assert!(!ran.err.contains("saw it last"), "{}", ran.err);
+        record
+            .to_string()
+            .replace(home.path().to_str().unwrap(), "")
+    };
+    let (in_one, in_two) = (shown(&one), shown(&two));
+    assert!(in_one.contains("s1") != in_one.contains("s2"), "{in_one}");
+    // Their homes differ in nothing but their names; those decide here, as they come first in the places.
+    assert_eq!(in_one.contains("s1"), in_two.contains("s1"));
+}
+
+#[test]
+fn a_key_file_of_the_other_goes_with_this_ones_passphrase() {
+    let home = Home::backed_up();
+    let other = Home::new();
+    other.run(&["key", "new-file", "other.key"]).ok();
+    other.add_toot();
+    let init = [&INIT[..], &["--key-file", "other.key"]].concat();
+    other.run(&init).ok();
+    fs::copy(other.vault(), home.file("other.tusk")).unwrap();
+    fs::copy(other.file("other.key"), home.file("other.key")).unwrap();
+    home.run(&["merge", "other.tusk", "--other-key-file", "other.key"])
+        .ok();
+}

@@ -126,6 +126,16 @@ fn without_a_date_of_its_own_the_file_or_the_person_says_when() {
         .says("2025-12-31 23:00:00 CST")
         .says("--at");
     import(&home, "unclear.sql", &["--at", "2025-12-31T23:00:00-06:00"]).ok();
+    // Where this machine's own zone goes by that name, it is that one.
+    for (zone, code) in [("America/Chicago", 0), ("Europe/Berlin", 2)] {
+        let arguments = ["import", "pgdump", "unclear.sql", "--dry-run"];
+        let mut command = home.command(&arguments);
+        command.env("TZ", zone);
+        let ran = Ran::of(&arguments, command.output().unwrap()).exits(code);
+        if code == 0 {
+            ran.says("true at 2025-12-31 23:00 CST, when the dump was begun, if that is the zone of this machine");
+        }
+    }
 }
 
 #[test]

@@ -61,9 +61,9 @@ fn history_reads_like_a_story() {
             "ada@m.example/bot: 1 token",
             "  tk_…  revoked on 2026-03-03 12:00",
             "    2026-03-01 13:00  first seen (run 1, json ~/one.json)",
+            "    2026-03-02 13:00  first seen (run 3, generic ~/two.json)",
             "    2026-03-02 13:00  scopes \"read follow\" → \"write follow\" (widened by \"write\", narrowed by \"read\"); \
              client_secret of the app changed (run 2, json ~/one.json)",
-            "    2026-03-02 13:00  first seen (run 3, generic ~/two.json)",
             "    2026-03-03 13:00  revoked on 2026-03-03 12:00 (run 4, json ~/one.json)",
             "    2026-03-04 13:00  not there any more (run 5, generic ~/two.json)",
             "    2026-03-03 13:00  still there (run 4, json ~/one.json)",
@@ -83,10 +83,10 @@ fn a_history_in_json_names_the_fields_and_where_the_token_is_kept() {
     let events = told["events"].as_array().unwrap();
     assert_eq!(
         texts(events, "event"),
-        ["appeared", "changed", "appeared", "changed", "vanished"]
+        ["appeared", "appeared", "changed", "changed", "vanished"]
     );
     assert_eq!(
-        events[1]["fields"],
+        events[2]["fields"],
         json!([
             {"field": "scopes", "from": ["read", "follow"], "to": ["write", "follow"]},
             {"field": "app.client_secret"},

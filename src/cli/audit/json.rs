@@ -45,6 +45,7 @@ pub(super) fn source(source: &SourceCoverage) -> Value {
         "last_backup": source.last.as_ref().map(backup),
         "last_complete": source.last_complete.as_ref().map(backup),
         "rhythm_secs": source.rhythm.map(|rhythm| rhythm.as_secs()),
+        "ahead": source.ahead,
         "overdue": source.is_overdue,
     })
 }

@@ -216,6 +216,12 @@ fn print_source(session: &Session<'_>, source: &SourceCoverage) -> Result<(), Fa
             outcome_word(last.outcome)
         ))?;
     }
+    if source.ahead > 0 {
+        line(&format!(
+            "    {} recorded by a clock that was ahead of its time: not the last, and no rhythm",
+            plural(source.ahead, "backup")
+        ))?;
+    }
     if source.is_overdue {
         line("    overdue: the next backup should have come by now")?;
     }

@@ -112,7 +112,7 @@ impl Vault {
             )
         });
         let apps = &mut differences.apps;
-        apps.sort_by(|a, b| (&a.key, a.source.id).cmp(&(&b.key, b.source.id)));
+        apps.sort_by(|a, b| (&a.key, &a.source.key).cmp(&(&b.key, &b.source.key)));
         Ok(differences)
     }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
-    Moment, Record, Run, RunOutcome, Scope, Selector, Source, SourceId, Status, is_overdue, rhythm,
+    Moment, Record, Run, RunOutcome, Scope, Selector, Source, SourceId, Status, is_ahead,
+    is_overdue, rhythm,
 };
 use crate::vault::{AuditEvent, Error, Vault, audit};
 
@@ -104,6 +105,8 @@ pub struct SourceCoverage {
     pub last: Option<Run>,
     /// The last one that was complete.
     pub last_complete: Option<Run>,
+    /// Backups that a clock recorded which was ahead of its time: none of them is the last one, nor makes a rhythm.
+    pub ahead: u64,
     /// The usual time between two backups into this vault; `None` before there were two.
     pub rhythm: Option<SignedDuration>,
     /// Whether the next backup into this vault is overdue. Material of no machine, and what only another vault has backed
@@ -243,14 +246,21 @@ impl SourceCoverage {
         let times = backups.iter().filter(has_rhythm);
         let times: Vec<Timestamp> = times.map(|run| run.recorded_at).collect();
         let complete = |run: &&Run| run.outcome == RunOutcome::Complete;
+        // What a clock that was ahead has recorded is never the latest.
+        let (ahead, known): (Vec<Run>, Vec<Run>) = backups
+            .iter()
+            .cloned()
+            .partition(|run| is_ahead(run.recorded_at, now));
+        let last = known.last().or(ahead.last()).cloned();
         Self {
             source,
             runs: count,
             backups: backups.len() as u64,
             first: backups.first().cloned(),
-            last: backups.last().cloned(),
-            last_complete: backups.iter().rfind(complete).cloned(),
-            rhythm: rhythm(&times),
+            last,
+            last_complete: known.iter().rfind(complete).cloned(),
+            ahead: ahead.len() as u64,
+            rhythm: rhythm(&times, now),
             is_overdue: !times.is_empty() && is_overdue(&times, now),
             tokens,
         }
@@ -386,6 +396,31 @@ mod tests {
         assert!(source.is_overdue);
         // That it was backed up elsewhere is told.
         assert_eq!(source.last.unwrap().id, 6);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_hides_no_overdue_backup() {
+        let mut vault = vault();
+        for on in [1, 2, 4000, 3, 4] {
+            back_up(&mut vault, on, |_, _| {});
+        }
+        let all = Selector::all();
+        let query = |now| AuditQuery {
+            selector: &all,
+            at: Moment::from(now),
+            known_by: Timestamp::MAX,
+            now,
+        };
+        let source = |now| {
+            let each = |_: &Record, _: &[Finding]| Ok::<(), Error>(());
+            let sources = vault.coverage(&query(now), each).unwrap().sources;
+            sources.into_iter().next().unwrap()
+        };
+        let soon = source(day(5));
+        assert_eq!((soon.ahead, soon.is_overdue), (1, false));
+        assert_eq!(soon.last.unwrap().recorded_at, day(4));
+        assert_eq!(soon.rhythm, Some(SignedDuration::from_hours(24)));
+        assert!(source(day(9)).is_overdue);
     }
 
     #[test]

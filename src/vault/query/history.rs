@@ -194,7 +194,10 @@ fn events(q: &Questioner<'_, '_>, runs: &RunNumbers, id: TokenId) -> Result<Vec<
             kind,
         }));
     }
-    events.sort_by_key(|event| (event.at, event.source.id));
+    events.sort_by(|a, b| {
+        a.at.cmp(&b.at)
+            .then_with(|| a.source.key.cmp(&b.source.key))
+    });
     Ok(events)
 }
 

@@ -108,7 +108,8 @@ pub(super) fn join(
         };
         freshness(b)
             .cmp(&freshness(a))
-            .then(a.source.id.cmp(&b.source.id))
+            // Numbers of sources are this vault's own: merged the other way round, they are others.
+            .then_with(|| a.source.key.cmp(&b.source.key))
     });
     let seen = once_per_source(all);
     let newest = &seen.first()?.1.version.body;
@@ -154,7 +155,10 @@ pub(super) fn join(
         verified: None,
     };
     let mut sightings: Vec<Sighting> = seen.into_iter().map(|(sighting, _)| sighting).collect();
-    sightings.sort_by_key(|sighting| (sighting.first_seen, sighting.source.id));
+    sightings.sort_by(|a, b| {
+        let first = a.first_seen.cmp(&b.first_seen);
+        first.then_with(|| a.source.key.cmp(&b.source.key))
+    });
     let mut record = Record {
         sightings,
         ..record
@@ -328,8 +332,11 @@ impl Notes<'_> {
         let (believed, value) = known.next()?;
         for (other, differs) in known {
             if differs != value {
+                let is_tie = (other.last_seen, other.gone_at.is_none())
+                    == (believed.last_seen, believed.gone_at.is_none());
+                let last = if is_tie { "" } else { "saw it last and " };
                 self.lines.push(format!(
-                    "{name}: {} and {} disagree; {} saw it last and is used",
+                    "{name}: {} and {} disagree; {} {last}is used",
                     place(&believed.source),
                     place(&other.source),
                     believed.source.key.connector,

@@ -82,7 +82,7 @@ proptest! {
         }
         let retention = Retention { last: Some(last), daily: Some(daily), weekly: Some(weekly), ..Retention::default() };
         let all = texts(&vault);
-        let plan = |even_last| vault.plan_forgetting(&retention, even_last, &TimeZone::UTC).unwrap();
+        let plan = |even_last| vault.plan_forgetting(&retention, even_last, (Timestamp::MAX, &TimeZone::UTC)).unwrap();
         let safe = Forgotten { runs: plan(false).going(), ..Forgotten::default() };
         prop_assert_eq!(plan(false).lost_tokens, 0);
         prop_assert_eq!(texts(&left(&vault, &safe)), all.clone());
@@ -165,7 +165,9 @@ fn nothing() -> Given {
 /// Numbers of the runs that stay, with the reasons.
 fn kept(vault: &Vault, retention: &Retention) -> BTreeMap<u64, Vec<Reason>> {
     let zone = TimeZone::get("Europe/Berlin").unwrap();
-    let plan = vault.plan_forgetting(retention, false, &zone).unwrap();
+    let plan = vault
+        .plan_forgetting(retention, false, (Timestamp::MAX, &zone))
+        .unwrap();
     let stay = plan.runs.into_iter().filter(|run| !run.reasons.is_empty());
     stay.map(|run| (run.run.id, run.reasons)).collect()
 }
@@ -255,9 +257,36 @@ fn the_only_run_that_holds_a_token_stays() {
     assert_eq!(kept[&3], [Reason::Holds { tokens: 1, apps: 0 }]);
     assert_eq!(kept[&6], [Reason::Newest, Reason::NotFollowed]);
     let plan = vault
-        .plan_forgetting(&retention, true, &TimeZone::UTC)
+        .plan_forgetting(&retention, true, (Timestamp::MAX, &TimeZone::UTC))
         .unwrap();
     assert_eq!((plan.going().len(), plan.lost_tokens), (4, 1));
+}
+
+#[test]
+fn a_clock_that_was_ahead_rules_nothing() {
+    let mut vault = vault();
+    let mut live = |at: &str| record_as(&mut vault, &nothing(), None, at.parse().unwrap()).id;
+    let first = live("2026-01-01T10:00:00Z");
+    let ahead = live("2036-01-01T10:00:00Z");
+    let third = live("2026-01-02T10:00:00Z");
+    let last = live("2026-01-03T10:00:00Z");
+    let retention = Retention {
+        last: Some(2),
+        ..Retention::default()
+    };
+    let plan = |now: &str| {
+        let now = now.parse().unwrap();
+        let plan = vault.plan_forgetting(&retention, false, (now, &TimeZone::UTC));
+        plan.unwrap()
+    };
+    let then = plan("2026-01-03T10:00:00Z");
+    assert_eq!(then.going(), BTreeSet::from([first]));
+    let planned = then.runs.iter().find(|planned| planned.run.id == ahead);
+    assert_eq!(planned.unwrap().reasons, [Reason::Ahead]);
+    // Once its time has come, it is a run like any other.
+    let later = plan("2036-01-02T10:00:00Z");
+    assert_eq!(later.going(), BTreeSet::from([first, third]));
+    assert!(!later.going().contains(&last));
 }
 
 #[test]
@@ -333,7 +362,7 @@ fn an_app_whose_secret_no_other_run_holds_is_not_lost_unasked() {
     assert_eq!(kept.keys().copied().collect::<Vec<_>>(), [1, 3]);
     assert_eq!(kept[&1], [Reason::Holds { tokens: 0, apps: 1 }]);
     let plan = vault
-        .plan_forgetting(&retention, true, &TimeZone::UTC)
+        .plan_forgetting(&retention, true, (Timestamp::MAX, &TimeZone::UTC))
         .unwrap();
     assert_eq!((plan.going().len(), plan.lost_apps), (2, 1));
 }

@@ -293,7 +293,7 @@ fn thousands_of_tiny_runs_come_together_and_are_thinned() {
         ..Retention::default()
     };
     let plan = both
-        .plan_forgetting(&retention, false, &TimeZone::UTC)
+        .plan_forgetting(&retention, false, (Timestamp::MAX, &TimeZone::UTC))
         .unwrap();
     let left = left(
         &both,
