@@ -47,18 +47,22 @@ fn thin(session: &Session<'_>, args: &Forget, retention: &Retention) -> Result<E
         session.output.note("no run goes");
         return Ok(Exit::Done);
     }
+    let lost = match (plan.lost_tokens, plan.lost_apps) {
+        (0, 0) => "No token and no app's secret is lost by it".to_owned(),
+        (tokens, apps) => {
+            let lost = format!(
+                "{} and {} that only they hold are LOST",
+                plural(tokens, "token"),
+                plural(apps, "app")
+            );
+            session.output.warn(&lost);
+            lost
+        }
+    };
     if session.global.dry_run {
         session.output.would(&format!("remove {count} for good"))?;
         return Ok(Exit::Done);
     }
-    let lost = match (plan.lost_tokens, plan.lost_apps) {
-        (0, 0) => "No token and no app's secret is lost by it".to_owned(),
-        (tokens, apps) => format!(
-            "{} and {} that only they hold are LOST",
-            plural(tokens, "token"),
-            plural(apps, "app")
-        ),
-    };
     session.confirm(&format!("Remove {count} for good? {lost}."))?;
     let forgotten = Forgotten {
         runs: going,

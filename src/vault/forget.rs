@@ -358,6 +358,7 @@ fn protect(
         source,
         even_last,
         stays: runs.map(|run| reasons.contains_key(&run.run.id)).collect(),
+        kept: BTreeSet::new(),
         holding: BTreeMap::new(),
     };
     let mut lost = (0, 0);
@@ -398,14 +399,17 @@ fn protect(
 struct Guard<'s> {
     source: &'s NewSource<'s>,
     even_last: bool,
-    /// Of each run, whether it stays.
+    /// Of each run, whether a rule keeps it.
     stays: Vec<bool>,
+    /// Places of the runs that stay for what they hold.
+    kept: BTreeSet<usize>,
     /// How many tokens and apps keep a run, by its place.
     holding: BTreeMap<usize, (u64, u64)>,
 }
 
 impl Guard<'_> {
-    /// The place of the last run that holds what is asked for, where none does that stays; it stays from here on.
+    /// The place of a run that holds what is asked for, where none does that a rule keeps: one that stays already for
+    /// what it holds, else the last one, which stays from here on.
     fn missing<B: Body>(
         &mut self,
         key: u64,
@@ -420,11 +424,10 @@ impl Guard<'_> {
         if runs().any(|(index, run)| self.stays.get(index) == Some(&true) && holds(run)) {
             return None;
         }
-        let (index, _) = runs().find(|(_, run)| holds(run))?;
-        if let Some(stays) = self.stays.get_mut(index)
-            && !self.even_last
-        {
-            *stays = true;
+        let kept = runs().find(|(index, run)| self.kept.contains(index) && holds(run));
+        let (index, _) = kept.or_else(|| runs().find(|(_, run)| holds(run)))?;
+        if !self.even_last {
+            self.kept.insert(index);
         }
         Some(index)
     }

@@ -94,7 +94,9 @@ fn thinning_is_planned_first_and_loses_no_token() {
     home.run(&["backup"]).ok();
     assert_eq!(home.json(&["log"])[2]["run"], 5);
     let lost = ["forget", "--keep-last", "1", "--even-last", "--yes"];
-    home.run(&lost).ok();
+    home.run(&lost)
+        .ok()
+        .says("1 token and 0 apps that only they hold are LOST");
     assert!(!everything(&home).contains(CHIYO));
     home.run(&lost).ok().says("no run goes");
     home.run(&["check"]).ok();

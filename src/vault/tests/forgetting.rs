@@ -263,6 +263,36 @@ fn the_only_run_that_holds_a_token_stays() {
 }
 
 #[test]
+fn a_run_is_kept_for_all_that_it_alone_holds() {
+    let mut vault = vault();
+    let three = Given {
+        tokens: (1..=3).map(|key| (key, (key, None, 0, false))).collect(),
+        ..nothing()
+    };
+    let one = record_as(
+        &mut vault,
+        &three,
+        None,
+        "2026-01-01T10:00:00Z".parse().unwrap(),
+    )
+    .id;
+    record_as(
+        &mut vault,
+        &nothing(),
+        None,
+        "2026-01-02T10:00:00Z".parse().unwrap(),
+    );
+    let retention = Retention {
+        last: Some(1),
+        ..Retention::default()
+    };
+    assert_eq!(
+        kept(&vault, &retention)[&one],
+        [Reason::Holds { tokens: 2, apps: 0 }]
+    );
+}
+
+#[test]
 fn a_clock_that_was_ahead_rules_nothing() {
     let mut vault = vault();
     let mut live = |at: &str| record_as(&mut vault, &nothing(), None, at.parse().unwrap()).id;
