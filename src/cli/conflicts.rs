@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 /// - Syncthing: `vault.sync-conflict-20260301-140000-ABCDEFG.tusk`
 ///   (<https://docs.syncthing.net/users/syncing.html#conflicting-changes>)
 /// - Nextcloud and ownCloud: `vault (conflicted copy 2026-03-01 140000).tusk`
-/// - Dropbox: `vault (Alice's conflicted copy 2026-03-01).tusk`
+/// - Dropbox: `vault (Alice's conflicted copy 2026-03-01).tusk`, in the language of its user: `(In Konflikt stehende
+///   Kopie von …)`, `(Copie en conflit de …)`
 pub(crate) fn beside(vault: &Path) -> Vec<PathBuf> {
     let (Some(stem), Some(name)) = (vault.file_stem(), vault.file_name()) else {
         return Vec::new();
@@ -35,6 +36,12 @@ pub(crate) fn beside(vault: &Path) -> Vec<PathBuf> {
 
 /// What stands between the name and its ending.
 fn is_mark(mark: &str) -> bool {
+    let is_named = || {
+        let mark = mark.to_lowercase();
+        ["conflict", "konflikt", "conflit"]
+            .iter()
+            .any(|word| mark.contains(word))
+    };
     mark.starts_with(".sync-conflict-")
-        || (mark.starts_with(" (") && mark.ends_with(')') && mark.contains("conflicted copy"))
+        || (mark.starts_with(" (") && mark.ends_with(')') && is_named())
 }

@@ -26,6 +26,7 @@ fn a_conflict_copy_is_noticed_by_every_command_and_brought_in() {
         "vault.sync-conflict-20260301-140000-ABCDEFG.tusk",
         "vault (conflicted copy 2026-03-01 140000).tusk",
         "vault (Alice's conflicted copy 2026-03-01).tusk",
+        "vault (In Konflikt stehende Kopie von Alice 2026-03-01).tusk",
     ] {
         let (home, copy) = in_conflict(name);
         for command in ["list", "log", "check", "status"] {
