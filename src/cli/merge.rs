@@ -48,9 +48,11 @@ pub(crate) fn run(session: &Session<'_>, args: &Merge) -> Result<Exit, Failure> 
     }
     tell(session, &merged)?;
     if session.global.dry_run {
-        session
-            .output
-            .would(&format!("bring in {}", plural(merged.runs(), "run")))?;
+        session.output.would(&format!(
+            "bring in {}{}",
+            plural(merged.runs(), "run"),
+            returned(merged.returned)
+        ))?;
         return Ok(Exit::Done);
     }
     if merged.is_nothing() {
@@ -64,8 +66,9 @@ pub(crate) fn run(session: &Session<'_>, args: &Merge) -> Result<Exit, Failure> 
     let (merged, done) = merge_vaults(vault, &others, !args.no_prev, now, &bars)?;
     session.remember_rewritten(&done.file);
     session.output.note(&format!(
-        "{}{} and {} of the audit log came into {}; the other {} as {} and can be removed",
+        "{}{}{} and {} of the audit log came into {}; the other {} as {} and can be removed",
         plural(merged.runs(), "run"),
+        returned(merged.returned),
         answers(merged.answers),
         entries(merged.audit_entries),
         path.display(),
@@ -96,12 +99,6 @@ fn tell(session: &Session<'_>, merged: &Merged) -> Result<(), Failure> {
             session.output.object(&RunJson::new(run))?;
         }
         return Ok(());
-    }
-    if merged.returned > 0 {
-        session.output.note(&format!(
-            "{} that this vault has forgotten: they come back",
-            plural(merged.returned, "token")
-        ));
     }
     if merged.sources.is_empty() {
         return Ok(());
@@ -139,6 +136,13 @@ fn answers(count: u64) -> String {
         0 => String::new(),
         1 => ", 1 answer of an instance".to_owned(),
         count => format!(", {count} answers of instances"),
+    }
+}
+
+fn returned(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        count => format!(", {} that this vault has forgotten", plural(count, "token")),
     }
 }
 

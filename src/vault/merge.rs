@@ -163,11 +163,14 @@ impl<'v> Union<'v> {
             taken: HashSet::new(),
         };
         let numbers = numbered(&mut by_source);
+        let shared = shared(&by_source);
+        let mut has_forgotten = false;
         union.take_runs(by_source);
         for (vault, (of, reader)) in vaults.iter().zip(readers).enumerate() {
             let Some(name) = names.get(vault) else { break };
             let log = audit::links(reader.store(), &of.keys.audit);
             let log = log.collect::<Result<Vec<_>, Error>>()?;
+            has_forgotten |= vault == BASE && self::has_forgotten(&log);
             union.take_entries(vault, name, &log, &numbers);
             if let (Some(base), Some(here)) = (vaults.get(BASE), readers.get(BASE))
                 && vault != BASE
@@ -175,7 +178,10 @@ impl<'v> Union<'v> {
                 union.take_answers(base, here, reader)?;
             }
         }
-        union.report.returned = returned(vaults, readers)?;
+        // Otherwise there is none, and reading every token would take long.
+        if let (Some(here), true) = (readers.get(BASE), has_forgotten) {
+            union.report.returned = returned(vaults, here, &shared)?;
+        }
         Ok(union)
     }
 
@@ -325,46 +331,70 @@ impl<'v> Union<'v> {
     }
 }
 
-/// How many tokens the others hold that were forgotten in the first: the runs that told of them are known, and still
-/// there is something that comes.
-fn returned(vaults: &[&Vault], readers: &[Reader<'_>]) -> Result<u64, Error> {
-    let (Some((base, others)), Some(here)) = (vaults.split_first(), readers.first()) else {
-        return Ok(0);
-    };
-    if others.is_empty() {
-        return Ok(0);
+/// Runs of the others that the first vault knows: the vault, its source, and when the run is true there.
+type Shared = HashSet<(usize, SourceId, Moment)>;
+
+fn shared(by_source: &BySource<'_>) -> Shared {
+    let mut shared = Shared::new();
+    for of in by_source.values() {
+        for run in of.runs.values().filter(|run| !run.is_new()) {
+            for ((side, at), (vault, _)) in run.known.iter().zip(&run.numbers) {
+                let source = of.sides.get(*side).map(|side| side.source);
+                shared.extend(source.map(|source| (*vault, source, *at)));
+            }
+        }
     }
-    let mut has_forgotten = false;
-    for link in audit::links(here.store(), &base.keys.audit) {
-        let event = link?.entry.map(|entry| entry.event);
-        has_forgotten |= matches!(
-            event,
-            Some(AuditEvent::Forgot {
-                selector: Some(_),
-                ..
-            })
-        );
-    }
-    // Otherwise there is none, and reading every token would take long.
-    if !has_forgotten {
-        return Ok(0);
-    }
+    shared
+}
+
+/// How many tokens were forgotten in the first vault and not in the others: runs that it knows tell of them there, so
+/// that there is something that comes even where no run does.
+fn returned(vaults: &[&Vault], here: &Reader<'_>, shared: &Shared) -> Result<u64, Error> {
     let mut returned = HashSet::new();
     let everything = Query {
         selector: &Selector::all(),
         at: Moment::MAX,
         all: true,
     };
-    for other in others {
+    let Some(base) = vaults.get(BASE) else {
+        return Ok(0);
+    };
+    for (vault, other) in vaults
+        .iter()
+        .enumerate()
+        .filter(|(vault, _)| *vault != BASE)
+    {
         other.records::<Error>(&everything, |record| {
+            let is_shared = record.sightings.iter().any(|sighting| {
+                let first_seen = Moment::from(sighting.first_seen);
+                shared.contains(&(vault, sighting.source.id, first_seen))
+            });
             let id = base.token_id(&record.instance, record.access_token.expose());
-            if here.token(id)?.is_none() {
+            if is_shared && here.token(id)?.is_none() {
                 returned.insert(id);
             }
             Ok(())
         })?;
     }
     Ok(returned.len() as u64)
+}
+
+/// Whether tokens were ever forgotten here, or in a vault that came in.
+fn has_forgotten(log: &[AuditLink]) -> bool {
+    let events = log.iter().filter_map(|link| link.entry.as_ref());
+    let mut events = events.map(|entry| match &entry.event {
+        AuditEvent::FromMerged { event, .. } => &**event,
+        event => event,
+    });
+    events.any(|event| {
+        matches!(
+            event,
+            AuditEvent::Forgot {
+                selector: Some(_),
+                ..
+            }
+        )
+    })
 }
 
 impl OfSource<'_> {

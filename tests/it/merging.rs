@@ -164,7 +164,31 @@ fn what_was_forgotten_comes_back_with_a_copy_that_holds_it() {
     let merge = ["merge", "copy.tusk"];
     home.run_changing_nothing(&["merge", "copy.tusk", "--dry-run"])
         .ok()
-        .says("1 token that this vault has forgotten");
+        .prints("would bring in 0 runs, 1 token that this vault has forgotten");
+    // So it is with what a third one took over from both.
+    let third = Home::new();
+    third.add_toot();
+    third.run(&INIT).ok();
+    let forgetful = third.write("forgetful.tusk", fs::read(home.vault()).unwrap());
+    third.run(&["merge", forgetful.to_str().unwrap()]).ok();
+    let copy = fs::read(home.file("copy.tusk")).unwrap();
+    let copy = third.write("copy.tusk", copy);
+    let came = third
+        .json(&["merge", copy.to_str().unwrap()])
+        .pop()
+        .unwrap();
+    assert_eq!((&came["runs"], &came["returned"]), (&0.into(), &1.into()));
+    // Tokens that were never here were not forgotten.
+    let laptop = Home::backed_up();
+    laptop.write(
+        "record.json",
+        r#"{"instance":"m.example","access_token":"never-here"}"#,
+    );
+    laptop.run(&["import", "json", "record.json"]).ok();
+    let laptop = home.write("laptop.tusk", fs::read(laptop.vault()).unwrap());
+    let dry = ["merge", laptop.to_str().unwrap(), "--dry-run"];
+    let ran = home.run(&dry).ok();
+    assert!(!ran.out.contains("forgotten"), "{}", ran.out);
     assert_eq!(home.json(&merge).pop().unwrap()["returned"], 1);
     let all = home.run(&["export", "json", "--reveal", "--all"]).ok().out;
     assert!(all.contains(CHIYO));
