@@ -118,16 +118,16 @@ fn time(
             let why = ", when the archive was made, if its clock was in this time zone";
             (time.timestamp(), why)
         }
-        (None, Some(Started::Unclear(text))) if in_zone(text, session).is_some() => (
-            in_zone(text, session).unwrap_or_default(),
-            ", when the dump was begun, if that is the zone of this machine",
-        ),
         (None, Some(Started::Unclear(text))) => {
-            return Err(Failure::usage(format!(
-                "the dump was begun at {text}, and which time zone that is can't be told for sure"
-            ))
-            .path(path)
-            .hint("give `--at WHEN`, the same with an offset: `--at 2026-01-02T03:04:05+01:00`"));
+            let time = in_zone(text, session).ok_or_else(|| {
+                Failure::usage(format!(
+                    "the dump was begun at {text}, and which time zone that is can't be told for sure"
+                ))
+                .path(path)
+                .hint("give `--at WHEN`, the same with an offset: `--at 2026-01-02T03:04:05+01:00`")
+            })?;
+            let why = ", when the dump was begun, if that is the zone of this machine";
+            (time, why)
         }
         (None, None) => (
             backfill::changed_at(path, &file)?,

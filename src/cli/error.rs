@@ -85,6 +85,11 @@ impl Failure {
         let why = plain(error);
         Self::new(Exit::Failed, format!("cannot {doing} {path_shown}: {why}")).path(path)
     }
+
+    /// A file that is to be written, and can't be.
+    pub(crate) fn target(doing: &str, path: &Path, error: &io::Error) -> Self {
+        Self::file(doing, path, error).with(Exit::BadSource)
+    }
 }
 
 /// What the system said, without the number that it gives it, and without what a package adds behind that: the path is

@@ -1,9 +1,6 @@
 //! `export`: records in another format.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::io::{ErrorKind, Write};
 
 use tuskvault::{
     connectors::{
@@ -66,11 +63,17 @@ pub(crate) fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Failure>
     }
     if args.reveal {
         // Before anything is shown: what can't be noted isn't shown.
+        let everything_ever = Query {
+            selector,
+            at: Moment::MAX,
+            all: true,
+        };
         let event = AuditEvent::Exported {
             format: format_name(args),
             selector: selector.to_string(),
             records: if args.history {
-                secrets(&vault)?
+                // As many tokens leave.
+                records(&vault, &everything_ever)?
             } else {
                 count
             },
@@ -101,21 +104,6 @@ pub(crate) fn run(session: &Session<'_>, args: &Export) -> Result<Exit, Failure>
     })
 }
 
-/// How many tokens leave with the whole history.
-fn secrets(vault: &Vault) -> Result<u64, Failure> {
-    let query = Query {
-        selector: &Selector::all(),
-        at: Moment::MAX,
-        all: true,
-    };
-    let mut tokens = 0;
-    vault.records::<vault::Error>(&query, |_| {
-        tokens += 1;
-        Ok(())
-    })?;
-    Ok(tokens)
-}
-
 /// How many records, or with `--history` runs, there are to write.
 fn count(vault: &Vault, args: &Export, query: &Query<'_>) -> Result<u64, Failure> {
     if args.history {
@@ -125,6 +113,10 @@ fn count(vault: &Vault, args: &Export, query: &Query<'_>) -> Result<u64, Failure
         let chosen = vault.choose(query)?;
         return report::chosen(chosen, &query.selector.to_string()).map(|_| 1);
     }
+    records(vault, query)
+}
+
+fn records(vault: &Vault, query: &Query<'_>) -> Result<u64, Failure> {
     let mut records = 0;
     vault.records::<vault::Error>(query, |_| {
         records += 1;
@@ -251,14 +243,11 @@ impl<'s> Target<'s> {
             return Ok(Self::Standard(session));
         };
         if std::fs::symlink_metadata(path).is_ok() {
-            return Err(Failure::new(
-                Exit::BadSource,
-                format!("{} exists already", path.display()),
-            )
-            .path(path)
-            .hint("nothing was changed; name another file"));
+            let exists = ErrorKind::AlreadyExists.into();
+            return Err(Failure::target("create", path, &exists));
         }
-        let staged = Staged::beside(path).map_err(|error| cannot("create", path, &error))?;
+        let staged =
+            Staged::beside(path).map_err(|error| Failure::target("create", path, &error))?;
         Ok(Self::File(staged))
     }
 
@@ -272,7 +261,7 @@ impl<'s> Target<'s> {
             Self::Standard(session) => session.output.raw(bytes),
             Self::File(staged) => {
                 let written = staged.file().write_all(bytes);
-                written.map_err(|error| cannot("write", staged.target(), &error))
+                written.map_err(|error| Failure::target("write", staged.target(), &error))
             }
         }
     }
@@ -284,15 +273,10 @@ impl<'s> Target<'s> {
                 let path = staged.target().to_owned();
                 staged
                     .publish_new()
-                    .map_err(|error| cannot("create", &path, &error))
+                    .map_err(|error| Failure::target("create", &path, &error))
             }
         }
     }
-}
-
-/// The target can't be written.
-fn cannot(doing: &str, path: &Path, error: &io::Error) -> Failure {
-    Failure::file(doing, path, error).with(Exit::BadSource)
 }
 
 fn format_name(args: &Export) -> String {

@@ -119,8 +119,8 @@ type Reasons = BTreeMap<u64, BTreeSet<Reason>>;
 
 impl Vault {
     /// Which runs these rules keep, and why. Days are those of `zone`, and the times that count are those at which the
-    /// runs were recorded: a run that is dated back displaces no other, nor does one that a clock ahead of `now` recorded. Unless `even_last`, a run stays where it is the
-    /// only one that holds a token.
+    /// runs were recorded: a run that is dated back displaces no other, nor does one that a clock ahead of `now` recorded.
+    /// Unless `even_last`, a run stays where it is the only one that holds a token.
     ///
     /// # Errors
     /// [`Error`] when the vault can't be read.

@@ -202,8 +202,8 @@ fn rewrite(
     })
 }
 
-/// Writes a vault's contents anew by `write`, with a commit counter that is past `seen`, checks them, and puts them in its place. The former file stays as `.prev`
-/// with `keep`.
+/// Writes a vault's contents anew by `write`, with a commit counter that is past `seen`, checks them, and puts them in
+/// its place. The former file stays as `.prev` with `keep`.
 pub(super) fn write_anew<T>(
     vault: Vault,
     keep: bool,

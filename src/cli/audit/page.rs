@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     hash::{BuildHasher, RandomState},
-    io::{BufWriter, Write as _},
+    io::{BufWriter, ErrorKind, Write as _},
     path::Path,
 };
 
@@ -42,10 +42,7 @@ pub(super) fn run(
         session.output.would(&what)?;
         return Ok(Exit::Done);
     }
-    let cannot = |doing: &str, error: &std::io::Error| {
-        Failure::file(doing, path, error).with(Exit::BadSource)
-    };
-    let staged = Staged::beside(path).map_err(|error| cannot("create", &error))?;
+    let staged = Staged::beside(path).map_err(|error| Failure::target("create", path, &error))?;
     let (page, chain) = fill(session, vault, query)?;
     let mut out = BufWriter::new(staged.file());
     let written = page.write(&mut out).and_then(|()| out.flush());
@@ -57,7 +54,7 @@ pub(super) fn run(
             staged.publish_new()
         }
     });
-    published.map_err(|error| cannot("write", &error))?;
+    published.map_err(|error| Failure::target("write", path, &error))?;
     session.output.note(&format!("wrote {}", path.display()));
     chain.verdict()
 }
@@ -67,13 +64,7 @@ fn may_write(session: &Session<'_>, path: &Path) -> Result<bool, Failure> {
     if std::fs::symlink_metadata(path).is_err() {
         return Ok(false);
     }
-    let exists = || {
-        Failure::new(
-            Exit::BadSource,
-            format!("{} exists already", path.display()),
-        )
-        .path(path)
-    };
+    let exists = || Failure::target("create", path, &ErrorKind::AlreadyExists.into());
     if !session.global.yes {
         return Err(exists().hint(
             "nothing was changed; name another file, or replace an earlier page with `--yes`",

@@ -247,16 +247,16 @@ impl SourceCoverage {
         let times: Vec<Timestamp> = times.map(|run| run.recorded_at).collect();
         let complete = |run: &&Run| run.outcome == RunOutcome::Complete;
         // What a clock that was ahead has recorded is never the latest.
+        let first = backups.first().cloned();
         let (ahead, known): (Vec<Run>, Vec<Run>) = backups
-            .iter()
-            .cloned()
+            .into_iter()
             .partition(|run| is_ahead(run.recorded_at, now));
         let last = known.last().or(ahead.last()).cloned();
         Self {
             source,
             runs: count,
-            backups: backups.len() as u64,
-            first: backups.first().cloned(),
+            backups: (ahead.len() + known.len()) as u64,
+            first,
             last,
             last_complete: known.iter().rfind(complete).cloned(),
             ahead: ahead.len() as u64,
