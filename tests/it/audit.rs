@@ -395,8 +395,13 @@ fn long_lists_are_cut_in_words_and_whole_in_json() {
     }
     let ran = home.run(&["audit"]).ok();
     assert_eq!(ran.out.matches("@m.example\n").count(), 20, "{}", ran.out);
+    assert!(!ran.out.contains("; last "), "{}", ran.out);
     ran.prints("and 10 more tokens: `tuskvault audit --json` lists all")
-        .prints("and 6 more earlier events");
+        .prints("and 6 more earlier events")
+        .prints("when each was backed up, and from where: `tuskvault audit SELECTOR` of few");
+    home.run(&["audit", "u1@m.example"])
+        .ok()
+        .prints("json -: first ");
     let objects = audit(&home, &[]);
     assert_eq!(found(&objects, "no_app_secret").len(), 30);
     assert_eq!(events(&objects).len(), 27);

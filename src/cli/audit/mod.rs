@@ -26,7 +26,7 @@ struct Report {
     /// The moment that was asked for.
     as_of: Option<Timestamp>,
     coverage: Coverage,
-    /// The first tokens, where few were asked about: of each it is told when and from where it was backed up.
+    /// The first tokens. Where there are no others, it is told of each when and from where it was backed up.
     tokens: Vec<Record>,
     /// The first tokens of each finding.
     found: BTreeMap<Finding, Vec<Record>>,

@@ -52,6 +52,11 @@ pub(super) fn print(session: &Session<'_>, report: &Report) -> Result<(), Failur
 /// When each token was backed up, and from where.
 fn print_backups(session: &Session<'_>, report: &Report) -> Result<(), Failure> {
     let line = |text: &str| session.output.line(&shown(text));
+    if report.coverage.tokens.total > SHOWN as u64 {
+        return line(
+            "  when each was backed up, and from where: `tuskvault audit SELECTOR` of few, `--json` of all",
+        );
+    }
     let mut tokens: Vec<&Record> = report.tokens.iter().collect();
     tokens.sort_by_cached_key(|record| (record.key(), record.first_seen()));
     for record in tokens {
@@ -70,7 +75,7 @@ fn print_backups(session: &Session<'_>, report: &Report) -> Result<(), Failure> 
             line(&format!("    {place}: first {first}; last {last}{gone}"))?;
         }
     }
-    more(session, report.coverage.tokens.total, "tokens")
+    Ok(())
 }
 
 fn print_findings(session: &Session<'_>, report: &Report) -> Result<(), Failure> {
